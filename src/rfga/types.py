@@ -1,0 +1,79 @@
+"""The small values that travel through the whole package: a photograph, its truth, a prediction.
+
+Boxes are always float edges ``(x0, y0, x1, y1)`` in pixels of the original photograph as a viewer shows
+it (EXIF orientation applied); ``x1`` and ``y1`` are exclusive, so ``width = x1 - x0``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+ByteArray = NDArray[np.uint8]
+
+MASK_OBJECT, MASK_BACKGROUND, MASK_IGNORED = 255, 0, 128
+"""Grey values of truth masks."""
+
+
+class UserError(Exception):
+    """Bad input, told in one sentence: what was expected, what was found, what to do.
+
+    Example:
+        >>> raise UserError("expected a folder of images, found a file: give its folder")
+        Traceback (most recent call last):
+        ...
+        rfga.types.UserError: expected a folder of images, found a file: give its folder
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One photograph of a data set: its id (relative path with extension), its file, its class index."""
+
+    image_id: str  # with forward slashes on every system, unique in its split: "tench/n01440764_10194.JPEG"
+    path: Path
+    label: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Truth:
+    """What is known about where the object is: boxes, or a mask, in original pixels.
+
+    Raises:
+        ValueError: both or none of boxes and mask are given, or a shape is wrong.
+
+    Example:
+        >>> Truth(size_hw=(60, 80), boxes=np.array([[10.0, 5.0, 30.0, 25.0]])).boxes.shape
+        (1, 4)
+    """
+
+    size_hw: tuple[int, int]  # of the original photograph
+    boxes: FloatArray | None = None  # (n, 4) float64, edges x0, y0, x1, y1, n >= 1
+    mask: ByteArray | None = None  # (H, W) uint8: 255 object, 0 background, 128 ignored
+
+    def __post_init__(self) -> None:
+        if (self.boxes is None) == (self.mask is None):
+            raise ValueError("expected boxes or a mask, found both or neither: give exactly one")
+        if self.boxes is not None and (self.boxes.ndim != 2 or self.boxes.shape[1] != 4 or not len(self.boxes)):
+            raise ValueError(f"expected boxes of shape (n, 4) with n >= 1, found {self.boxes.shape}")
+        if self.mask is not None and self.mask.ndim != 2:
+            raise ValueError(f"expected a mask of shape (H, W), found {self.mask.shape}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prediction:
+    """What a localizer says of one photograph and one class."""
+
+    image_id: str
+    size_hw: tuple[int, int]  # of the original photograph
+    label: int  # class index the boxes are of
+    probability: float  # softmax probability of that class, in [0, 1]
+    boxes: FloatArray  # (n, 4) float64 edges in original pixels, best first; (0, 4) where nothing is found
+    scores: FloatArray  # (n,) in [0, 1], one for each box
+    score_map: FloatArray  # (224, 224) float64 in [0, 1]
+    threshold: float  # in [0, 1], as a fraction of the map's maximum
