@@ -1,0 +1,107 @@
+"""Which input a file of weights was trained on, found by trying: colour scaling and padding.
+
+A weights file rarely says how its inputs were scaled or padded, and a wrong guess costs ten points of
+accuracy without any error. Two witnesses tell, and neither needs a label:
+
+- the running statistics of batch normalisation record what the network saw in training: the scaling
+  under which photographs give the same statistics is the right one;
+- the file's own classifier is surest of itself under the padding it was trained with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from rfga.backbones.base import IMAGENET_MEAN, IMAGENET_STD
+from rfga.backbones.timm_network import takes_pad_type
+
+SCALINGS = {
+    "ImageNet mean and deviation": (IMAGENET_MEAN, IMAGENET_STD),
+    "(x/255-0.5)/0.5": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    "x/255": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+}
+
+
+@dataclass(frozen=True)
+class InputSettings:
+    """How a network wants its input: colours' mean and deviation in [0, 1], and its padding."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    pad_type: str | None  # None: the network's own
+
+
+@torch.no_grad()
+def probe_input(name: str, weights: dict[str, Tensor], photographs: Tensor) -> InputSettings | None:
+    """The input settings under which ``weights`` of timm network ``name`` fit some ``photographs``.
+
+    Args:
+        name: timm's name of the network.
+        weights: its named weights; the classifier's, where held, decide about the padding.
+        photographs: (N, 3, H, W) uint8, some 32 of them.
+
+    Returns:
+        The settings, or None where the network keeps no statistics that could tell.
+    """
+    paddings = ["", "same"] if takes_pad_type(name) else [None]
+    network = _classifier(name, weights, paddings[0])
+    if not any(isinstance(m, nn.BatchNorm2d) for m in network.modules()):
+        return None
+    pixels = photographs.float() / 255
+    scaled = {key: _scaled(pixels, *SCALINGS[key]) for key in SCALINGS}
+    best = min(SCALINGS, key=lambda key: _surprise(network, scaled[key]))
+    sureness = {paddings[0]: _sureness(network, scaled[best])}
+    for padding in paddings[1:]:
+        sureness[padding] = _sureness(_classifier(name, weights, padding), scaled[best])
+    padding = max(paddings, key=lambda p: sureness[p])
+    return InputSettings(*SCALINGS[best], pad_type=padding)
+
+
+def _classifier(name: str, weights: dict[str, Tensor], pad_type: str | None) -> nn.Module:
+    """The whole network with the file's own classifier where it holds one of fitting size."""
+    options = {} if pad_type is None else {"pad_type": pad_type}
+    network: nn.Module = timm.create_model(name, **options)
+    own = network.state_dict()
+    network.load_state_dict({n: weights[n] for n in own if n in weights and weights[n].shape == own[n].shape}, strict=False)
+    return network.eval()
+
+
+def _scaled(pixels: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    return (pixels - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
+
+
+def _surprise(network: nn.Module, images: Tensor) -> float:
+    """Median over the layers of the divergence KL(seen || recorded) of each channel's normal distribution."""
+    found: list[Tensor] = []
+    with _batch_statistics(network, found):
+        network(images)
+    return float(torch.stack(found).median())
+
+
+@contextmanager
+def _batch_statistics(network: nn.Module, found: list[Tensor]) -> Iterator[None]:
+    def compare(norm: nn.BatchNorm2d, args: tuple[Tensor, ...]) -> None:
+        mean, var = args[0].mean((0, 2, 3)), args[0].var((0, 2, 3)) + norm.eps
+        if norm.running_mean is None or norm.running_var is None:
+            return
+        recorded = norm.running_var + norm.eps
+        shift = (mean - norm.running_mean).square() / recorded
+        found.append((0.5 * (shift + var / recorded - 1 - (var / recorded).log())).mean())
+
+    handles = [m.register_forward_pre_hook(compare) for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _sureness(network: nn.Module, images: Tensor) -> float:
+    """Mean probability of the class that the file's own classifier favours."""
+    return float(network(images).softmax(1).amax(1).mean())

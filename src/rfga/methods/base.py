@@ -1,0 +1,93 @@
+"""The contract of a method: a loss to train with, and score maps to localize with."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from rfga.backbones.base import Backbone
+
+
+@dataclass(frozen=True)
+class ScoreMaps:
+    """What a method says of a batch: logits of every class, and raw maps of some classes."""
+
+    logits: Tensor  # (B, K)
+    maps: Tensor  # (B, n, h, w), of any range: resized and normalised by rfga.geometry.maps
+    labels: Tensor  # (B, n) int, the classes the maps are of
+
+
+class Method(nn.Module, ABC):
+    """A network that is trained with ``loss`` alone and read with ``localize`` alone.
+
+    The keyword arguments of a method's constructor are its options: the command line takes them typed,
+    and ``rfga methods NAME`` prints them with the sentences of the class's docstring.
+
+    Args:
+        backbone: gives the features; weights of its own network count as pretrained.
+        num_classes: K.
+    """
+
+    def __init__(self, backbone: Backbone, num_classes: int) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.num_classes = num_classes
+
+    @abstractmethod
+    def loss(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+        """The scalar training loss of normalised ``images`` (B, 3, H, W) and ``labels`` (B,) int.
+
+        The inputs are never changed in place; every random draw comes from ``generator``.
+        """
+
+    @abstractmethod
+    def localize(self, images: Tensor, labels: Tensor | None = None) -> ScoreMaps:
+        """Logits and raw maps of normalised ``images`` (B, 3, H, W), without gradients.
+
+        Args:
+            images: (B, 3, H, W).
+            labels: (B,) or (B, n) classes to map; by default the most probable one of each image.
+        """
+
+    def pretrained_parameters(self) -> list[nn.Parameter]:
+        """Those that may come from a weights file; all others are new and learn faster."""
+        return list(self.backbone.network.parameters())
+
+    def new_parameters(self) -> list[nn.Parameter]:
+        """Those that start from nothing: heads and attached layers."""
+        pretrained = {id(p) for p in self.pretrained_parameters()}
+        return [p for p in self.parameters() if id(p) not in pretrained]
+
+
+def labels_or_top(logits: Tensor, labels: Tensor | None) -> Tensor:
+    """The classes (B, n) to map: the given ones, or the most probable one of each image.
+
+    Raises:
+        ValueError: labels of another shape, or outside 0 .. K-1.
+
+    Example:
+        >>> labels_or_top(torch.tensor([[0.1, 0.9], [0.8, 0.2]]), None)
+        tensor([[1],
+                [0]])
+    """
+    if labels is None:
+        return logits.argmax(1, keepdim=True)
+    if labels.shape[0] != logits.shape[0] or labels.ndim not in (1, 2):
+        raise ValueError(f"expected labels (B,) or (B, n) for {len(logits)} images, found {tuple(labels.shape)}")
+    if len(labels) and not (0 <= int(labels.min()) and int(labels.max()) < logits.shape[1]):
+        raise ValueError(f"expected labels in 0..{logits.shape[1] - 1}, found {labels.unique().tolist()}")
+    return labels.reshape(len(labels), -1)
+
+
+def pick_maps(maps: Tensor, labels: Tensor) -> Tensor:
+    """The channels ``labels`` (B, n) of class maps (B, K, h, w), as (B, n, h, w).
+
+    Example:
+        >>> pick_maps(torch.arange(12.0).view(1, 3, 2, 2), torch.tensor([[2]]))
+        tensor([[[[ 8.,  9.],
+                  [10., 11.]]]])
+    """
+    return maps.gather(1, labels[:, :, None, None].expand(-1, -1, *maps.shape[2:]))

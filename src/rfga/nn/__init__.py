@@ -1,0 +1,1 @@
+"""Layers that stand alone and fit into any network."""
