@@ -24,6 +24,7 @@ class Backbone(nn.Module):
             sub-module name stands for the result of ``features`` itself.
         mean: of each colour in [0, 1], subtracted from the input by whoever feeds the network.
         std: of each colour, by which the input is divided.
+        pad_type: the padding that was asked for; None is the network's own.
     """
 
     def __init__(
@@ -34,12 +35,13 @@ class Backbone(nn.Module):
         *,
         mean: tuple[float, ...] = IMAGENET_MEAN,
         std: tuple[float, ...] = IMAGENET_STD,
+        pad_type: str | None = None,
     ) -> None:
         super().__init__()
         self.network = network
         self._features = features
         self.channels = {name: channels for name, (_, channels) in stages.items()}
-        self.mean, self.std = mean, std
+        self.mean, self.std, self.pad_type = mean, std, pad_type
         self.attached = nn.ModuleDict()
         self._seen: dict[str, Tensor] | None = None
         self._ends_alone = [name for name, (module, _) in stages.items() if not module]

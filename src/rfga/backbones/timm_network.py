@@ -53,6 +53,7 @@ def timm_backbone(
         _stages(network, called),
         mean=tuple(mean or config["mean"]),
         std=tuple(std or config["std"]),
+        pad_type=pad_type,
     )
 
 

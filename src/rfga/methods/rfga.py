@@ -40,7 +40,7 @@ class ResidualFineGrainedAttention(Method):
         backbone: Backbone,
         num_classes: int,
         *,
-        position: str | int = -1,
+        position: int | str = -1,
         views: str = "channel+height+width",
         expansion: str = "sum",
         calibration: str = "residual",

@@ -1,0 +1,40 @@
+"""rfga: from class labels to boxes. Importing it is cheap; torch is loaded when a name needs it."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from rfga.version import __version__
+
+if TYPE_CHECKING:
+    from rfga.engine.localizer import Localizer
+    from rfga.metrics.localization import LocalizationMetrics
+    from rfga.nn.rfga import RFGA
+    from rfga.types import Prediction, Sample, Truth, UserError
+
+_HOMES = {
+    "RFGA": "rfga.nn.rfga",
+    "Localizer": "rfga.engine.localizer",
+    "LocalizationMetrics": "rfga.metrics.localization",
+    "Prediction": "rfga.types",
+    "Sample": "rfga.types",
+    "Truth": "rfga.types",
+    "UserError": "rfga.types",
+}
+
+__all__ = [
+    "RFGA",
+    "LocalizationMetrics",
+    "Localizer",
+    "Prediction",
+    "Sample",
+    "Truth",
+    "UserError",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its home when it is first asked for."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,111 @@
+"""Which photographs can be read, and whether what remains is enough to train on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from os import cpu_count
+
+from rfga.data.base import Dataset
+from rfga.types import Sample, UserError
+
+MAX_UNREADABLE_FRACTION = 0.1
+"""With more unreadable photographs than this, something is wrong with the whole folder."""
+
+Skipped = list[tuple[Sample, str]]
+Progress = Callable[[int, int], None]  # photographs done, photographs in total
+
+_BATCH = 512  # photographs handed to the threads at once, so that a million do not queue up
+
+
+def unreadable_images(
+    samples: Sequence[Sample],
+    read: Callable[[Sample], object],
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Skipped:
+    """Decodes every photograph completely with ``read`` and lists those that fail, with the reason.
+
+    The order is that of ``samples`` whatever the number of ``workers`` (threads; default: one a core).
+
+    Example:
+        >>> from pathlib import Path
+        >>> from rfga.data.images import read_image
+        >>> lost = Sample("tench/lost.jpg", Path("lost.jpg"), 0)
+        >>> unreadable_images([lost], lambda sample: read_image(sample.path))[0][1]
+        'expected an image, found no file lost.jpg: check its name'
+    """
+
+    def reason(sample: Sample) -> str | None:
+        try:
+            read(sample)
+        except UserError as error:
+            return str(error)
+        return None
+
+    failed: Skipped = []
+    with ThreadPoolExecutor(workers or cpu_count() or 1) as threads:
+        for start in range(0, len(samples), _BATCH):
+            batch = samples[start : start + _BATCH]
+            for index, (sample, why) in enumerate(zip(batch, threads.map(reason, batch), strict=True)):
+                if why is not None:
+                    failed.append((sample, why))
+                if progress is not None:
+                    progress(start + index + 1, len(samples))
+    return failed
+
+
+def readable_samples(
+    dataset: Dataset, split: str, workers: int | None = None, progress: Progress | None = None
+) -> tuple[Sequence[Sample], Skipped]:
+    """The samples of ``split`` that can be read, and those that are skipped with the reason for each.
+
+    A data set that vouches for its photographs (``needs_check`` is False) is taken as it is.
+
+    Raises:
+        UserError: more than a tenth is unreadable, or all photographs of a class are.
+    """
+    samples = dataset.samples(split)
+    if not dataset.needs_check:
+        return samples, []
+    skipped = unreadable_images(samples, dataset.image, workers, progress)
+    if len(skipped) > MAX_UNREADABLE_FRACTION * len(samples):
+        names = ", ".join(sample.image_id for sample, _ in skipped[:3])
+        raise UserError(
+            f"expected at most a tenth of the {split} photographs of {dataset.name!r} unreadable, found "
+            f"{len(skipped)} of {len(samples)} ({names}{', ...' if len(skipped) > 3 else ''}; the first: "
+            f"{skipped[0][1]}): replace or remove them"
+        )
+    lost = {sample.image_id for sample, _ in skipped}
+    kept = [sample for sample in samples if sample.image_id not in lost]
+    emptied = {sample.label for sample, _ in skipped} - {sample.label for sample in kept}
+    if emptied:
+        raise UserError(
+            f"expected readable {split} photographs in every class, found none in "
+            f"{', '.join(dataset.classes[label] for label in sorted(emptied))}: replace them"
+        )
+    return kept, skipped
+
+
+def require_trainable(dataset: Dataset) -> None:
+    """Raises unless there are at least two classes, each with photographs to train on.
+
+    Raises:
+        UserError: no photographs, one class only, or classes without photographs.
+    """
+    samples = dataset.samples("train")
+    if not samples:
+        raise UserError(
+            f"expected photographs to train on, found none in {dataset.name!r}: add train/CLASS/*"
+        )
+    if len(dataset.classes) < 2:
+        raise UserError(
+            f"expected at least two classes to train on, found only {dataset.classes[0]!r} in "
+            f"{dataset.name!r}: add a class folder, of photographs without the object if need be"
+        )
+    empty = sorted(set(range(len(dataset.classes))) - {sample.label for sample in samples})
+    if empty:
+        raise UserError(
+            f"expected photographs in every class folder, found none in "
+            f"{', '.join(dataset.classes[label] for label in empty)}: fill or remove it"
+        )

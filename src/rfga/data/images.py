@@ -1,0 +1,267 @@
+"""Photographs as a viewer shows them: upright, RGB, at their own size.
+
+Every reading of an image file goes through here, so that pixels, sizes, boxes and masks agree.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from rfga.types import ByteArray, UserError
+
+MAX_PIXELS = 178_956_970
+"""Larger images are refused before they are decoded; the number is Pillow's own error limit."""
+
+IMAGE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".gif", ".webp", ".tif", ".tiff"}
+    | {".ppm", ".pgm", ".pbm", ".pnm", ".jp2"}
+)
+"""Endings of image files, compared in lower case."""
+
+# Named, because Pillow would otherwise try every format it knows, of which some start other programs.
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "PPM", "JPEG2000")
+
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def read_image(path: Path) -> Image.Image:
+    """Reads a photograph as a viewer shows it: RGB, EXIF orientation applied, first frame, on white.
+
+    16-bit grey is scaled to 8 bits; 32-bit and floating-point grey without a known white is stretched
+    from its smallest to its largest value.
+
+    Raises:
+        UserError: the file is missing, empty, damaged, not an image, or of more than ``MAX_PIXELS``.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     Image.new("L", (40, 30), 200).save(Path(folder) / "grey.png")
+        ...     image = read_image(Path(folder) / "grey.png")
+        >>> image.mode, image.size, image.getpixel((0, 0))
+        ('RGB', (40, 30), (200, 200, 200))
+    """
+    with opened(path) as image:
+        image.load()
+        # Read after loading, because PNG may carry it behind the pixels and Pillow turns TIFF by itself.
+        turn = _UPRIGHT.get(_orientation(image))
+        rgb = _to_rgb(image)
+        if turn is not None:
+            rgb = rgb.transpose(turn)
+    rgb.info = {}  # a remaining orientation tag would turn the image again wherever it is saved
+    return rgb
+
+
+def read_size(path: Path) -> tuple[int, int]:
+    """Height and width (H, W) in pixels of the upright photograph, from the header without decoding.
+
+    A PNG whose metadata stands behind its pixels is the exception: it has to be decoded.
+
+    Raises:
+        UserError: the header cannot be read as that of an image.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     Image.new("L", (40, 30)).save(Path(folder) / "grey.png")
+        ...     read_size(Path(folder) / "grey.png")
+        (30, 40)
+    """
+    with opened(path) as image:
+        width, height = image.size
+        if image.format == "TIFF":  # its size is upright already
+            return height, width
+        if image.format == "PNG" and "exif" not in image.info:
+            if _png_has_late_metadata(path):
+                image.load()
+            else:
+                return height, width
+        return (width, height) if _orientation(image) in (5, 6, 7, 8) else (height, width)
+
+
+def find_images(folder: Path, suffixes: Collection[str] = IMAGE_SUFFIXES) -> Iterator[str]:
+    """Relative paths (forward slashes) of all image files in ``folder`` and the folders in it, unsorted.
+
+    Hidden files and folders are left out; links to files are followed, links to folders inside are not,
+    since they may lead in circles.
+
+    Raises:
+        UserError: a folder cannot be listed.
+    """
+    endings = tuple(suffixes)
+    folders = [("", folder)]
+    while folders:
+        prefix, current = folders.pop()
+        for entry in list_folder(current):
+            if entry.is_dir():
+                if not entry.is_symlink():
+                    folders.append((f"{prefix}{entry.name}/", Path(entry.path)))
+            elif entry.name.lower().endswith(endings):
+                yield prefix + entry.name
+
+
+def list_folder(folder: Path) -> list[os.DirEntry[str]]:
+    """What lies in ``folder``, by name, without what the system hides there.
+
+    Raises:
+        UserError: the folder is missing, is a file, or may not be listed.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            shown = [entry for entry in entries if not entry.name.startswith((".", "__MACOSX"))]
+    except OSError as error:
+        raise UserError(
+            f"expected a folder that can be listed, found {folder} ({error.strerror}): check its name"
+        ) from error
+    return sorted(shown, key=lambda entry: entry.name)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Image.Image]:
+    """The image file, identified but not decoded; whatever fails while it is open becomes a UserError.
+
+    Raises:
+        UserError: see ``read_image``.
+    """
+    try:
+        with path.open("rb") as file, _SILENCE:
+            if not file.read(1):
+                raise UserError(f"expected an image, found the empty file {path}: replace or remove it")
+            yield _identify(file, path)
+    except UserError:
+        raise
+    except FileNotFoundError as error:
+        raise UserError(f"expected an image, found no file {path}: check its name") from error
+    except (IsADirectoryError, PermissionError) as error:
+        raise UserError(
+            f"expected an image file that can be read, found {path} ({error.strerror}): check it"
+        ) from error
+    except Exception as error:  # damaged files make Pillow's decoders raise errors of any type
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(
+            f"expected a complete image, found {path} damaged ({reason}): replace or remove it"
+        ) from error
+
+
+def _identify(file: BinaryIO, path: Path) -> Image.Image:
+    file.seek(0)
+    try:
+        image = Image.open(file, formats=_FORMATS)
+    except UnidentifiedImageError as error:
+        raise UserError(
+            f"expected an image (JPEG, PNG, WebP, BMP, GIF, TIFF, PPM or JPEG 2000), found that {path} "
+            "is none or has a damaged beginning: replace or remove it"
+        ) from error
+    except Image.DecompressionBombError as error:
+        raise _too_large(path, "more") from error
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise _too_large(path, f"{width} x {height}")
+    if min(width, height) < 1:
+        raise UserError(f"expected an image with pixels, found {width} x {height} in {path}: remove it")
+    return image
+
+
+def _too_large(path: Path, found: str) -> UserError:
+    return UserError(
+        f"expected an image of at most {MAX_PIXELS:,} pixels, found {found} in {path}: shrink it"
+    )
+
+
+class _PillowSilence:
+    """Keeps Pillow's warnings (large image, odd metadata) from the user, who can do nothing about them.
+
+    Filters of warnings belong to the whole process, so the first thread that enters sets them and the last
+    one that leaves takes them back.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._filters = warnings.catch_warnings()
+        if hasattr(os, "register_at_fork"):  # a forked worker must not inherit a lock that is held
+            os.register_at_fork(
+                before=self._lock.acquire,
+                after_in_parent=self._lock.release,
+                after_in_child=self._lock.release,
+            )
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._filters = warnings.catch_warnings()
+                self._filters.__enter__()
+                warnings.filterwarnings("ignore", module=r"PIL(\.|$)")
+            self._inside += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._filters.__exit__(None, None, None)
+
+
+_SILENCE = _PillowSilence()
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF orientation, 1 to 8; 1 where there is none or, as in viewers, where it cannot be read."""
+    try:
+        value = image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # damaged metadata raise errors of any type and leave the picture intact
+        return 1
+    return value if isinstance(value, int) else 1
+
+
+def _png_has_late_metadata(path: Path) -> bool:
+    """Whether chunks that may hold an orientation stand behind the pixels (IDAT) of a PNG file."""
+    with path.open("rb") as file:
+        position, in_pixels = 8, False
+        while True:
+            file.seek(position)
+            length, kind = file.read(4), file.read(4)
+            if len(kind) < 4:
+                return False
+            in_pixels = in_pixels or kind == b"IDAT"
+            if in_pixels and kind in (b"eXIf", b"iTXt", b"zTXt", b"tEXt"):
+                return True
+            position += 12 + int.from_bytes(length, "big")  # length, kind, data, checksum
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        return Image.fromarray(_to_grey8(np.asarray(image))).convert("RGB")
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
+    return image.convert("RGB")
+
+
+def _to_grey8(values: NDArray[Any]) -> ByteArray:
+    """Grey values of 16 bits or more as 8 bits, black and white kept where they are known."""
+    low, high = float(values.min()), float(values.max())
+    if not np.isfinite([low, high]).all():
+        raise ValueError("some grey values are not finite")
+    white = 1.0 if values.dtype.kind == "f" else 65535.0
+    if low >= 0 and high <= white:
+        low, high = 0.0, white
+    scaled = (values - low) * (255 / (high - low or 1.0))
+    return np.rint(scaled).astype(np.uint8)

@@ -1,0 +1,131 @@
+"""The settings of a training run, as the command line, recipes and a run's ``config.yaml`` hold them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal
+
+from rfga.methods import METHODS
+from rfga.types import UserError
+
+METHOD_NAMES = tuple(METHODS)
+Device = Literal["auto", "cpu", "cuda", "mps"]
+Normalisation = Literal["minmax", "max", "pas", "ivr"]
+Precision = Literal["auto", "32", "bf16", "16"]
+Schedule = Literal["cosine", "step", "constant"]
+CropKind = Literal["benchmark", "random-resized"]
+
+
+@dataclass
+class TrainConfig:
+    """What decides the result of a training run, and little else.
+
+    Args:
+        method: name of the method (see: rfga methods).
+        options: the method's own options.
+        backbone: a benchmark variant or the name of any timm network.
+        weights: imagenet, none, or a local safetensors or pth file.
+        epochs: passes over the training photographs.
+        image_size: side in pixels of the square that the network sees.
+        output_stride: pixels of the image per pixel of the score map.
+        batch_size: photographs per step and device.
+        lr: learning rate of the pretrained weights.
+        new_lr_factor: how many times faster new layers learn.
+        momentum: of the SGD optimiser (Nesterov).
+        weight_decay: of all weights.
+        schedule: how the learning rate falls: cosine to zero, by ten at a third and two thirds, or not.
+        warmup_epochs: over how many epochs the learning rate rises from nothing.
+        freeze_backbone: train new layers alone.
+        crop: benchmark (square of 256/224 of the size, random crop) or random-resized.
+        min_scale: smallest part of the photograph that a random-resized crop shows.
+        flip: mirror half of the training photographs.
+        pad_type: padding of the network, empty (symmetric) or same; by default found out.
+        mean: of the colours in [0, 1]; by default found out.
+        std: of the colours in [0, 1]; by default found out.
+        precision: of the arithmetic; auto is bf16 where the device has it.
+        normalisation: of score maps.
+        seed: of everything random.
+    """
+
+    method: str = "rfga"
+    options: dict[str, Any] = field(default_factory=dict)
+    backbone: str = "resnet50"
+    weights: str = "imagenet"
+    epochs: int = 10
+    image_size: int = 224
+    output_stride: int = 16
+    batch_size: int = 32
+    lr: float = 0.001
+    new_lr_factor: float = 10.0
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    schedule: Schedule = "cosine"
+    warmup_epochs: float = 0.0
+    freeze_backbone: bool = False
+    crop: CropKind = "benchmark"
+    min_scale: float = 0.5
+    flip: bool = True
+    pad_type: str | None = None
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None
+    precision: Precision = "auto"
+    normalisation: Normalisation = "minmax"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work before anything is written.
+
+        Raises:
+            UserError: a value out of its range.
+        """
+        _require(self, "method", self.method in METHOD_NAMES, f"out of {', '.join(METHOD_NAMES)}")
+        for name in ("epochs", "image_size", "output_stride", "batch_size"):
+            _require(self, name, getattr(self, name) >= 1, "at least 1")
+        for name in ("lr", "new_lr_factor"):
+            _require(self, name, getattr(self, name) > 0, "above 0")
+        for name in ("weight_decay", "warmup_epochs", "seed"):
+            _require(self, name, getattr(self, name) >= 0, "at least 0")
+        _require(self, "momentum", 0 <= self.momentum < 1, "in 0..1")
+        _require(self, "min_scale", 0 < self.min_scale <= 1, "in 0..1")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for YAML."""
+        plain = asdict(self)
+        return {name: list(v) if isinstance(v, tuple) else v for name, v in plain.items()}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> TrainConfig:
+        """The settings that ``to_dict`` gave.
+
+        Raises:
+            UserError: a setting of another version, which this one does not know.
+
+        Example:
+            >>> TrainConfig.from_dict({"epochs": 3, "mean": [0.5, 0.5, 0.5]}).epochs
+            3
+        """
+        known = {f.name for f in fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise UserError(f"expected settings of this version, found {', '.join(unknown)}: remove them")
+        tuples = {k: tuple(v) for k, v in values.items() if k in ("mean", "std") and v is not None}
+        return cls(**{**values, **tuples})
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """How a command runs on this machine, without any influence on what it computes.
+
+    Args:
+        device: auto, cpu, cuda or mps.
+        workers: processes that read photographs; -1 chooses.
+        quiet: print nothing but errors.
+    """
+
+    device: Device = "auto"
+    workers: int = -1
+    quiet: bool = False
+
+
+def _require(config: TrainConfig, name: str, holds: bool, wanted: str) -> None:
+    if not holds:
+        raise UserError(f"expected {name} {wanted}, found {getattr(config, name)}: give another --{name.replace('_', '-')}")

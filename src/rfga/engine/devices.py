@@ -1,0 +1,56 @@
+"""Which device computes, and in which precision."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from rfga.engine.config import Precision, Runtime
+from rfga.types import UserError
+
+
+def pick_device(wanted: str) -> torch.device:
+    """The device of that name; "auto" is the fastest there is.
+
+    Raises:
+        UserError: the machine has no such device.
+
+    Example:
+        >>> pick_device("cpu")
+        device(type='cpu')
+    """
+    has = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if wanted == "auto":
+        return torch.device(next(name for name, there in has.items() if there))
+    if not has.get(wanted, False):
+        there = ", ".join(name for name, found in has.items() if found)
+        raise UserError(f"expected a device that this machine has ({there}), found --device {wanted}")
+    return torch.device(wanted)
+
+
+def lightning_precision(wanted: Precision, device: torch.device) -> str:
+    """Lightning's name of the precision: mixed where the device gains by it, full elsewhere.
+
+    Example:
+        >>> lightning_precision("auto", torch.device("cpu"))
+        '32-true'
+    """
+    if wanted == "auto":
+        # float16 needs loss scaling and loses range; bfloat16 needs neither where the hardware has it.
+        fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        wanted = "bf16" if fast else "16" if device.type == "cuda" else "32"
+    return {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}[wanted]
+
+
+def pick_workers(runtime: Runtime, device: torch.device) -> int:
+    """Processes that read photographs: one beside a CPU that trains, up to eight beside a GPU.
+
+    Example:
+        >>> pick_workers(Runtime(workers=3), torch.device("cpu"))
+        3
+    """
+    if runtime.workers >= 0:
+        return runtime.workers
+    cores = os.cpu_count() or 1
+    return min(8, cores) if device.type != "cpu" else min(2, cores)

@@ -1,0 +1,133 @@
+"""One trained model, ready to use: photographs in, score maps and boxes out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rfga.engine.build import build_method
+from rfga.engine.config import TrainConfig
+from rfga.engine.devices import pick_device
+from rfga.engine.images import normalised
+from rfga.engine.run_folder import RunFolder
+from rfga.engine.thresholds import Threshold, run_threshold
+from rfga.geometry.boxes import boxes_from_pixels
+from rfga.geometry.levelsets import component_boxes
+from rfga.geometry.maps import EVAL_SIZE_HW, score_maps
+from rfga.methods.base import Method
+from rfga.types import FloatArray, Prediction, UserError
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """What the network says of a batch, on its way to boxes or metrics."""
+
+    logits: FloatArray  # (B, K)
+    raw_maps: FloatArray  # (B, h, w) as the method gave them
+    maps: FloatArray  # (B, 224, 224) in [0, 1]
+    labels: np.ndarray[tuple[int], np.dtype[np.int64]]  # (B,) the classes the maps are of
+
+
+class Localizer:
+    """A trained method with its classes, input settings, normalisation and threshold.
+
+    Args:
+        method: the trained network.
+        classes: names by index.
+        config: the settings it was trained with.
+        threshold: the fraction of a map's maximum above which a pixel belongs to the object.
+        device: where it computes.
+    """
+
+    def __init__(
+        self,
+        method: Method,
+        classes: tuple[str, ...],
+        config: TrainConfig,
+        threshold: Threshold,
+        device: torch.device | None = None,
+    ) -> None:
+        self.device = device or pick_device("cpu")
+        self.method = method.eval().to(self.device, memory_format=torch.channels_last)
+        self.classes, self.config, self.threshold = classes, config, threshold
+
+    @classmethod
+    def load(cls, run: Path, *, device: str = "auto", normalisation: str | None = None) -> Localizer:
+        """The model of a run folder; no code in it is run.
+
+        Args:
+            run: folder that ``rfga train`` made.
+            device: auto, cpu, cuda or mps.
+            normalisation: of score maps, instead of the one in the run's settings.
+
+        Raises:
+            UserError: the folder is no finished run, or is damaged.
+        """
+        folder = RunFolder(run)
+        config, _ = folder.read_config()
+        weights, classes = folder.read_model(), folder.read_classes()
+        method = build_method(replace(config, weights="none"), len(classes))
+        try:
+            method.load_state_dict(weights)
+        except RuntimeError as error:
+            raise UserError(
+                f"expected the weights that {run / 'config.yaml'} describes, found others: train again"
+            ) from error
+        if normalisation is not None:
+            config = TrainConfig.from_dict({**config.to_dict(), "normalisation": normalisation})
+        threshold = run_threshold(folder.read_metrics(), config.normalisation)
+        return cls(method, classes, config, threshold, pick_device(device))
+
+    def with_threshold(self, value: float, source: str) -> Localizer:
+        """The same model with another threshold."""
+        return Localizer(self.method, self.classes, self.config, Threshold(value, source), self.device)
+
+    def score(self, pixels: Tensor, labels: Tensor | None = None) -> Scored:
+        """Logits and score maps of photographs.
+
+        Args:
+            pixels: (B, 3, S, S) uint8, as ``rfga.data.transforms.eval_transform`` gives them.
+            labels: (B,) classes to map; by default the most probable one of each photograph.
+        """
+        images = normalised(pixels.to(self.device, non_blocking=True), self.method.backbone)
+        found = self.method.localize(images, None if labels is None else labels.to(self.device))
+        raw = found.maps[:, 0].double().cpu().numpy()
+        return Scored(
+            logits=found.logits.double().cpu().numpy(),
+            raw_maps=raw,
+            maps=score_maps(raw, self.config.normalisation, EVAL_SIZE_HW),
+            labels=found.labels[:, 0].cpu().numpy(),
+        )
+
+    def boxes(self, score_map: FloatArray, size_hw: tuple[int, int], max_boxes: int = 1) -> FloatArray:
+        """The largest components above the threshold as boxes (n, 4), edges in original pixels."""
+        pixels = component_boxes(score_map, self.threshold.value, max_boxes)
+        return boxes_from_pixels(pixels, (score_map.shape[0], score_map.shape[1]), size_hw)
+
+    def predictions(
+        self, scored: Scored, image_ids: list[str], sizes_hw: list[tuple[int, int]], max_boxes: int = 1
+    ) -> list[Prediction]:
+        """Boxes, class and probability of every photograph of a scored batch."""
+        shifted = np.exp(scored.logits - scored.logits.max(1, keepdims=True))
+        probabilities = shifted / shifted.sum(1, keepdims=True)
+        made = []
+        for i, (image_id, size_hw) in enumerate(zip(image_ids, sizes_hw, strict=True)):
+            boxes = self.boxes(scored.maps[i], size_hw, max_boxes)
+            probability = float(probabilities[i, scored.labels[i]])
+            made.append(
+                Prediction(
+                    image_id=image_id,
+                    size_hw=size_hw,
+                    label=int(scored.labels[i]),
+                    probability=probability,
+                    boxes=boxes,
+                    scores=np.full(len(boxes), probability),
+                    score_map=scored.maps[i],
+                    threshold=self.threshold.value,
+                )
+            )
+        return made

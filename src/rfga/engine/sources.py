@@ -1,0 +1,25 @@
+"""Which thresholds an evaluation reports beside the oracle's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rfga.engine.run_folder import RunFolder
+from rfga.engine.thresholds import FIXED_THRESHOLDS, val_thresholds
+
+
+def threshold_sources(run: RunFolder, split: str, normalisation: str, given: float | None) -> dict[str, Any]:
+    """The validation split's thresholds where this is another split, and a fixed one.
+
+    Args:
+        run: may hold thresholds chosen on its validation split.
+        split: that is evaluated; on val itself the oracle is that choice.
+        normalisation: of the maps.
+        given: the user's threshold; None takes the default of the normalisation.
+    """
+    sources: dict[str, Any] = {}
+    chosen = val_thresholds(run.read_metrics(), normalisation)
+    if chosen is not None and split != "val":
+        sources["val"] = chosen
+    sources["fixed"] = FIXED_THRESHOLDS[normalisation] if given is None else given
+    return sources

@@ -1,0 +1,60 @@
+"""Which threshold cuts a score map into object and background, and where it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rfga.types import UserError
+
+FIXED_THRESHOLDS = {"minmax": 0.3, "max": 0.25, "pas": 0.35, "ivr": 0.1}
+"""Where nothing better is known, by the normalisation of the maps (measured: docs/measurements.md)."""
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A fraction of the map's maximum, and its source."""
+
+    value: float  # in [0, 1]
+    source: str  # val: chosen on boxes of the validation split; fixed: given or by default
+
+
+def run_threshold(metrics: Mapping[str, Any], normalisation: str) -> Threshold:
+    """The threshold that a run knows for maps of this normalisation: chosen on val, or the fixed default.
+
+    Example:
+        >>> run_threshold({}, "minmax")
+        Threshold(value=0.3, source='fixed')
+    """
+    chosen = val_thresholds(metrics, normalisation)
+    if chosen is not None:
+        return Threshold(float(chosen["largest"]["0.5"]), "val")
+    return Threshold(FIXED_THRESHOLDS[normalisation], "fixed")
+
+
+def val_thresholds(metrics: Mapping[str, Any], normalisation: str) -> Mapping[str, Any] | None:
+    """The best threshold for each contour rule and IoU on the validation split, if it was measured."""
+    chosen: Mapping[str, Any] | None = metrics.get("thresholds", {}).get(normalisation)
+    return chosen
+
+
+def parse_threshold(text: str) -> float | None:
+    """``auto`` (None), or a number in [0, 1).
+
+    Raises:
+        UserError: anything else.
+
+    Example:
+        >>> parse_threshold("0.2"), parse_threshold("auto")
+        (0.2, None)
+    """
+    if text == "auto":
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1:
+        raise UserError(f"expected --threshold auto or a number from 0 to below 1, found {text}")
+    return value

@@ -1,0 +1,123 @@
+"""The Lightning module: a method's loss, an optimiser with two learning rates, a schedule, the generator."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
+
+from rfga.engine.config import TrainConfig
+from rfga.engine.images import normalised
+from rfga.methods.base import Method
+from rfga.types import UserError
+
+SEED_STEP = 1_000_003  # spreads (seed, epoch) over different seeds of the global generator
+
+
+class TrainingModule(lightning.LightningModule):
+    """Trains any method; knows nothing of it but its contract.
+
+    Args:
+        method: what is trained.
+        config: rates, schedule and seed.
+        steps_per_epoch: optimiser steps in each epoch.
+    """
+
+    def __init__(self, method: Method, config: TrainConfig, steps_per_epoch: int) -> None:
+        super().__init__()
+        self.method = method
+        self.config = config
+        self.steps_per_epoch = steps_per_epoch
+        self.generator = torch.Generator().manual_seed(config.seed)
+        self.correct = self.seen = 0
+
+    def on_train_epoch_start(self) -> None:
+        """Start each epoch from a known state, so that a run that goes on equals one that never stopped."""
+        torch.manual_seed(self.config.seed * SEED_STEP + self.current_epoch)
+        if self.config.freeze_backbone:
+            self.method.backbone.network.eval()  # statistics stay those of the pretrained weights
+
+    def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
+        """The method's loss of one batch.
+
+        Raises:
+            UserError: the loss is no longer a number.
+        """
+        pixels, labels, _ = batch
+        images = normalised(pixels, self.method.backbone)
+        loss = self.method.loss(images, labels, self.generator)
+        if not torch.isfinite(loss):
+            raise UserError(
+                f"expected a finite loss, found {float(loss)} at step {batch_idx + 1} of epoch {self.current_epoch + 1}: "
+                "lower --lr; the checkpoint of the last whole epoch is kept"
+            )
+        self.log("train_loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=len(labels))
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        """Count anew."""
+        self.correct = self.seen = 0
+
+    def validation_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> None:
+        """Count the photographs whose most probable class is theirs."""
+        pixels, labels, _ = batch
+        logits = self.method.localize(normalised(pixels, self.method.backbone)).logits
+        self.correct += int((logits.argmax(1) == labels).sum())
+        self.seen += len(labels)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the share of them over all processes."""
+        counts = torch.tensor([self.correct, self.seen], dtype=torch.float64 if self.device.type != "mps" else None)
+        correct, seen = self.all_gather(counts.to(self.device)).reshape(-1, 2).sum(0).tolist()
+        self.log("val_top1", correct / max(1, seen), prog_bar=True)
+
+    def configure_optimizers(self) -> Any:
+        """SGD with Nesterov momentum; new layers learn ``new_lr_factor`` times faster than pretrained ones."""
+        config = self.config
+        groups = [{"params": self.method.new_parameters(), "lr": config.lr * config.new_lr_factor}]
+        if config.freeze_backbone:
+            for parameter in self.method.pretrained_parameters():
+                parameter.requires_grad_(False)
+        else:
+            groups.append({"params": self.method.pretrained_parameters(), "lr": config.lr})
+        optimizer = torch.optim.SGD(
+            groups, momentum=config.momentum, nesterov=config.momentum > 0, weight_decay=config.weight_decay
+        )
+        schedule = LambdaLR(optimizer, rate_factor(config, self.steps_per_epoch))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the state of the method's random generator."""
+        checkpoint["generator"] = self.generator.get_state()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take it up again."""
+        self.generator.set_state(checkpoint["generator"])
+
+
+def rate_factor(config: TrainConfig, steps_per_epoch: int) -> Callable[[int], float]:
+    """The factor on every learning rate at a step: a linear warm-up, then the schedule.
+
+    Example:
+        >>> factor = rate_factor(TrainConfig(epochs=2), steps_per_epoch=10)
+        >>> factor(0), round(factor(10), 3), round(factor(20), 3)
+        (1.0, 0.5, 0.0)
+    """
+    total = max(1, config.epochs * steps_per_epoch)
+    warmup = config.warmup_epochs * steps_per_epoch
+
+    def factor(step: int) -> float:
+        done = min(1.0, step / total)
+        shape = {
+            "cosine": 0.5 * (1 + math.cos(math.pi * done)),
+            "step": 0.1 ** min(2, int(done * 3)),
+            "constant": 1.0,
+        }[config.schedule]
+        return shape * (min(1.0, (step + 1) / warmup) if warmup else 1.0)
+
+    return factor
