@@ -122,7 +122,7 @@ def _jitter(colour: Colour, rng: np.random.Generator) -> Colour:
 def _placed(pose: Pose, size_hw: tuple[int, int], rng: np.random.Generator) -> Frame:
     """Puts the bird into the picture: the head always whole, the rest too unless the bird is very large."""
     height, width = size_hw
-    share = rng.uniform(0.14, 0.42) if rng.random() < 0.8 else rng.uniform(0.42, 0.70)
+    share = rng.uniform(0.10, 0.24) if rng.random() < 0.85 else rng.uniform(0.24, 0.45)
     unit = float(np.sqrt(share * height * width / (_BODY_UNITS * pose.plumpness)))
     flip = bool(rng.random() < 0.5)
     outline, head = (points * [-1.0 if flip else 1.0, 1.0] for points in unit_outlines(pose))
