@@ -1,0 +1,38 @@
+# Every target makes the virtual environment it needs; `make demo` and `make test` work on a fresh machine.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+OUT ?= demo
+
+.PHONY: help demo test test-slow check install clean
+
+help:
+	@echo "make demo       install, then train CAM and RFGA on embedded pictures and write $(OUT)/report.html"
+	@echo "make test       install, then all quick tests, doctests, ruff, mypy, layer rules"
+	@echo "make test-slow  what takes longer"
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	@touch $(STAMP)
+
+install: $(STAMP)
+
+demo: $(STAMP)
+	$(BIN)/rfga demo --out $(OUT) --overwrite
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: check
+	$(BIN)/python -m pytest
+
+test-slow: $(STAMP)
+	$(BIN)/python -m pytest -m slow
+
+clean:
+	rm -rf $(VENV) $(OUT) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
