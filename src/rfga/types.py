@@ -33,7 +33,12 @@ class UserError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One photograph of a data set: its id (relative path with extension), its file, its class index."""
+    """One photograph of a data set: its id (relative path with extension), its file, its class index.
+
+    Example:
+        >>> Sample("tench/1.jpg", Path("photos/train/tench/1.jpg"), label=0).image_id
+        'tench/1.jpg'
+    """
 
     image_id: str  # with forward slashes on every system, unique in its split: "tench/n01440764_10194.JPEG"
     path: Path
@@ -59,7 +64,9 @@ class Truth:
     def __post_init__(self) -> None:
         if (self.boxes is None) == (self.mask is None):
             raise ValueError("expected boxes or a mask, found both or neither: give exactly one")
-        if self.boxes is not None and (self.boxes.ndim != 2 or self.boxes.shape[1] != 4 or not len(self.boxes)):
+        if self.boxes is not None and (
+            self.boxes.ndim != 2 or self.boxes.shape[1] != 4 or not len(self.boxes)
+        ):
             raise ValueError(f"expected boxes of shape (n, 4) with n >= 1, found {self.boxes.shape}")
         if self.mask is not None and self.mask.ndim != 2:
             raise ValueError(f"expected a mask of shape (H, W), found {self.mask.shape}")
@@ -67,7 +74,15 @@ class Truth:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prediction:
-    """What a localizer says of one photograph and one class."""
+    """What a localizer says of one photograph and one class.
+
+    Example:
+        >>> box, blank = np.array([[10.0, 5.0, 30.0, 25.0]]), np.zeros((224, 224))
+        >>> found = Prediction("tench/1.jpg", (60, 80), 0, 0.9, box, np.array([0.8]), blank, 0.2)
+        >>> x0, y0, x1, y1 = found.boxes[0]
+        >>> float(x1 - x0), float(y1 - y0)
+        (20.0, 20.0)
+    """
 
     image_id: str
     size_hw: tuple[int, int]  # of the original photograph

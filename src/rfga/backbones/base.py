@@ -1,4 +1,4 @@
-"""The contract of a backbone: (B, 3, H, W) images in, (B, C, h, w) features out, layers attached on the way."""
+"""The contract of a backbone: images (B, 3, H, W) to features (B, C, h, w), with layers attached between."""
 
 from __future__ import annotations
 

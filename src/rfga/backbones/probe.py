@@ -13,13 +13,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import timm
 import torch
 from torch import Tensor, nn
 
 from rfga.backbones.base import IMAGENET_MEAN, IMAGENET_STD
-from rfga.backbones.timm_network import takes_pad_type
+from rfga.backbones.timm_network import check_timm_name, takes_pad_type
 
 SCALINGS = {
     "ImageNet mean and deviation": (IMAGENET_MEAN, IMAGENET_STD),
@@ -43,32 +44,49 @@ def probe_input(name: str, weights: dict[str, Tensor], photographs: Tensor) -> I
 
     Args:
         name: timm's name of the network.
-        weights: its named weights; the classifier's, where held, decide about the padding.
+        weights: its named weights; the classifier's decide about the padding, and without them it stays
+            the network's own.
         photographs: (N, 3, H, W) uint8, some 32 of them.
 
     Returns:
         The settings, or None where the network keeps no statistics that could tell.
+
+    Raises:
+        ValueError: timm has no such network.
     """
-    paddings = ["", "same"] if takes_pad_type(name) else [None]
-    network = _classifier(name, weights, paddings[0])
+    check_timm_name(name)
+    classes = _count_classes(name, weights)
+    paddings = ["", "same"] if classes and takes_pad_type(name) else [None]
+    network = _network(name, weights, classes, paddings[0])
     if not any(isinstance(m, nn.BatchNorm2d) for m in network.modules()):
         return None
     pixels = photographs.float() / 255
     scaled = {key: _scaled(pixels, *SCALINGS[key]) for key in SCALINGS}
     best = min(SCALINGS, key=lambda key: _surprise(network, scaled[key]))
-    sureness = {paddings[0]: _sureness(network, scaled[best])}
-    for padding in paddings[1:]:
-        sureness[padding] = _sureness(_classifier(name, weights, padding), scaled[best])
-    padding = max(paddings, key=lambda p: sureness[p])
-    return InputSettings(*SCALINGS[best], pad_type=padding)
+    chosen, *others = paddings
+    if others:
+        sureness = {chosen: _sureness(network, scaled[best])}
+        for padding in others:
+            sureness[padding] = _sureness(_network(name, weights, classes, padding), scaled[best])
+        chosen = max(paddings, key=lambda padding: sureness[padding])
+    return InputSettings(*SCALINGS[best], pad_type=chosen)
 
 
-def _classifier(name: str, weights: dict[str, Tensor], pad_type: str | None) -> nn.Module:
-    """The whole network with the file's own classifier where it holds one of fitting size."""
-    options = {} if pad_type is None else {"pad_type": pad_type}
-    network: nn.Module = timm.create_model(name, **options)
+def _count_classes(name: str, weights: dict[str, Tensor]) -> int:
+    """How many classes the classifier in the file tells apart; 0 where it holds none."""
+    config = timm.get_pretrained_cfg(name)
+    classifier = config.classifier if config is not None else None
+    first = classifier if isinstance(classifier, str) else next(iter(classifier or ()), "")
+    return len(weights.get(f"{first}.weight", ()))
+
+
+def _network(name: str, weights: dict[str, Tensor], classes: int, pad_type: str | None) -> nn.Module:
+    """The whole network, with all of the file's weights that fit."""
+    options: dict[str, Any] = {} if pad_type is None else {"pad_type": pad_type}
+    network = timm.create_model(name, num_classes=classes, **options)
     own = network.state_dict()
-    network.load_state_dict({n: weights[n] for n in own if n in weights and weights[n].shape == own[n].shape}, strict=False)
+    fitting = {n: weights[n] for n in own if n in weights and weights[n].shape == own[n].shape}
+    network.load_state_dict(fitting, strict=False)
     return network.eval()
 
 
@@ -94,7 +112,9 @@ def _batch_statistics(network: nn.Module, found: list[Tensor]) -> Iterator[None]
         shift = (mean - norm.running_mean).square() / recorded
         found.append((0.5 * (shift + var / recorded - 1 - (var / recorded).log())).mean())
 
-    handles = [m.register_forward_pre_hook(compare) for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
+    handles = [
+        m.register_forward_pre_hook(compare) for m in network.modules() if isinstance(m, nn.BatchNorm2d)
+    ]
     try:
         yield
     finally:

@@ -7,6 +7,7 @@ as in training (the "a trous" rule of Chen et al., DeepLab, arXiv:1606.00915).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,19 +19,23 @@ PROBE_SIDE = 256  # pixels; a power of two, so that each stage's stride can be r
 
 
 @contextmanager
-def _watch(network: nn.Module, seen: list[tuple[nn.Module, int, int]]) -> Iterator[None]:
-    """Write down (module, stride of its input, stride of its output) in the order of execution."""
+def _watch(network: nn.Module, seen: dict[Strided, int]) -> Iterator[None]:
+    """Write down the stride of each module's input, in the order of execution."""
 
-    def note(module: nn.Module, args: tuple[Tensor, ...], out: Tensor) -> None:
-        before, after = (max(1, round(PROBE_SIDE / max(1, t.shape[-1]))) for t in (args[0], out))
-        seen.append((module, before, after))
+    def note(module: Strided, args: tuple[Tensor, ...]) -> None:
+        seen[module] = _stride_of(args[0])
 
-    handles = [m.register_forward_hook(note) for m in network.modules() if isinstance(m, Strided)]
+    handles = [m.register_forward_pre_hook(note) for m in network.modules() if isinstance(m, Strided)]
     try:
         yield
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _stride_of(maps: Tensor) -> int:
+    """Image pixels per map pixel, to the nearest power of two: layers without padding lose the border."""
+    return 1 << max(0, round(math.log2(PROBE_SIDE / maps.shape[-1])))
 
 
 @torch.no_grad()
@@ -43,20 +48,21 @@ def limit_stride(network: nn.Module, output_stride: int) -> None:
         >>> net(torch.zeros(1, 3, 32, 32)).shape, net[2].dilation
         (torch.Size([1, 4, 16, 16]), (2, 2))
     """
-    seen: list[tuple[nn.Module, int, int]] = []
+    seen: dict[Strided, int] = {}
     was_training = network.training
     network.eval()
     call = getattr(network, "forward_features", network)
     with _watch(network, seen):
         call(torch.zeros(1, 3, PROBE_SIDE, PROBE_SIDE))
     network.train(was_training)
-    for module, before, after in seen:
+    for module, before in seen.items():
         dilation = max(1, before // output_stride)
+        after = before * _first(module.stride)
         refused = max(1, after // max(before, output_stride))  # the part of its stride that must go
         if isinstance(module, nn.Conv2d):
             _refine_convolution(module, refused, dilation)
-        elif isinstance(module, nn.MaxPool2d | nn.AvgPool2d) and refused > 1:
-            _refine_pool(module)
+        else:
+            _refine_pool(module, refused)
 
 
 def _refine_convolution(conv: nn.Conv2d, refused: int, dilation: int) -> None:
@@ -66,11 +72,18 @@ def _refine_convolution(conv: nn.Conv2d, refused: int, dilation: int) -> None:
         conv.dilation = (conv.dilation[0] * dilation, conv.dilation[1] * dilation)
         if not isinstance(conv.padding, str):
             conv.padding = (conv.padding[0] * dilation, conv.padding[1] * dilation)
+    if refused > 1 and conv.stride == (1, 1) and conv.kernel_size[0] % 2 == 0:
+        conv.padding = "same"  # an even window that no longer skips would lose the last row and column
 
 
-def _refine_pool(pool: nn.MaxPool2d | nn.AvgPool2d) -> None:
-    side = pool.kernel_size if isinstance(pool.kernel_size, int) else pool.kernel_size[0]
-    pool.stride = 1
-    if side % 2 == 0:  # an even window has no centre: with stride 1 it is left out
-        pool.kernel_size = 1
-        pool.padding = 0
+def _refine_pool(pool: nn.MaxPool2d | nn.AvgPool2d, refused: int) -> None:
+    """Leave out a part of a pool's stride; its window stays, as torch pads no dilated window far enough."""
+    if refused == 1:
+        return
+    pool.stride = _first(pool.stride) // refused
+    if _first(pool.kernel_size) % 2 == 0:  # an even window has no centre: it is left out
+        pool.kernel_size, pool.padding = 1, 0
+
+
+def _first(size: int | tuple[int, ...]) -> int:
+    return size if isinstance(size, int) else size[0]

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from difflib import get_close_matches
 from functools import partial
+from typing import Any
 
 import timm
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from rfga.backbones.base import Backbone
+from rfga.backbones.stages import drop_unused, named_stages, watch_trial
 from rfga.backbones.stride import PROBE_SIDE, limit_stride
+
+# timm's networks share attributes (feature_info, pretrained_cfg, ...) but no base class that declares them.
+TimmNetwork = Any
 
 
 def timm_backbone(
@@ -36,25 +43,48 @@ def timm_backbone(
         ValueError: no such network, or it cannot give maps at that stride (with the reason).
 
     Example:
+        >>> import torch
         >>> net = timm_backbone("resnet18", output_stride=16)
         >>> net.stages, net.out_channels
         (('act1', 'layer1', 'layer2', 'layer3', 'layer4'), 512)
         >>> net(torch.zeros(1, 3, 64, 96)).shape
         torch.Size([1, 512, 4, 6])
     """
-    network = _create(name, pretrained=pretrained, output_stride=output_stride, pad_type=pad_type)
-    features = partial(_as_maps, network.forward_features, _layout(network))
-    called = _call_once(network, features, name, output_stride)
-    _drop_unused(network, called)
+    check_timm_name(name)
+    network, has_stride = _create(
+        name, pretrained, output_stride, {} if pad_type is None else {"pad_type": pad_type}
+    )
+    layout = _layout(network)
+    features = partial(_as_maps, network.forward_features, layout)
+    with _refusal_explained(name, output_stride):
+        if not has_stride and isinstance(layout, str):  # tokens have no stride to be limited
+            limit_stride(network, output_stride)
+        trace = watch_trial(network, features)
+    _check_maps(trace.out, name, output_stride)
+    drop_unused(network, trace)
     config = network.pretrained_cfg
     return Backbone(
         network,
         features,
-        _stages(network, called),
+        named_stages(trace if layout == "NCHW" else replace(trace, ends={})),
         mean=tuple(mean or config["mean"]),
         std=tuple(std or config["std"]),
         pad_type=pad_type,
     )
+
+
+def check_timm_name(name: str) -> None:
+    """Refuse a name that timm does not know.
+
+    Raises:
+        ValueError: no such network; the message names some that are called alike.
+    """
+    architecture, _, tag = name.partition(".")
+    if timm.is_model(architecture) and (not tag or name in timm.list_pretrained(f"{architecture}.*")):
+        return
+    alike = timm.list_pretrained(f"{architecture}.*") or get_close_matches(architecture, timm.list_models())
+    remedy = f"give one such as {', '.join(alike[:5])}" if alike else "timm.list_models() gives them all"
+    raise ValueError(f"expected the name of a timm network, found {name!r}: {remedy}")
 
 
 def takes_pad_type(name: str) -> bool:
@@ -66,27 +96,37 @@ def takes_pad_type(name: str) -> bool:
     return True
 
 
-def _create(name: str, *, pretrained: bool, output_stride: int, pad_type: str | None) -> nn.Module:
-    if not timm.is_model(name):
-        near = ", ".join(timm.list_models(f"*{name.split('_')[0]}*")[:5])
-        raise ValueError(f"expected the name of a timm network, found {name!r}" + (f": near are {near}" if near else ""))
-    options: dict[str, object] = {"num_classes": 0}
-    if pad_type is not None:
-        options["pad_type"] = pad_type
-    native = {"output_stride": output_stride} if output_stride != 32 else {}
-    for extra in (native, {"dynamic_img_size": True}, {}):
+def _create(
+    name: str, pretrained: bool, output_stride: int, options: dict[str, Any]
+) -> tuple[TimmNetwork, bool]:
+    """The network, and whether it took the output stride: only timm's constructors know what they take."""
+    refusal: Exception | None = None
+    for extra in ({"output_stride": output_stride}, {"dynamic_img_size": True}, {}):
         try:
-            network: nn.Module = timm.create_model(name, pretrained=pretrained, **options, **extra)
-        except (TypeError, AssertionError, NotImplementedError) as error:
+            network = timm.create_model(name, pretrained=pretrained, num_classes=0, **options, **extra)
+        except (TypeError, AssertionError) as error:
             refusal = error
-            continue
-        if extra is not native:
-            limit_stride(network, output_stride)
-        return network
-    raise ValueError(f"expected a network that timm can build with {options}, found that {name} cannot: {refusal}")
+        else:
+            return network, "output_stride" in extra
+    raise ValueError(
+        f"expected a network that timm can build with {options}, found that {name} cannot ({refusal}): "
+        "leave these options out or choose another network"
+    )
 
 
-def _layout(network: nn.Module) -> str | int:
+@contextmanager
+def _refusal_explained(name: str, output_stride: int) -> Iterator[None]:
+    """Turn what a network raises over the trial image into one sentence."""
+    try:
+        yield
+    except (RuntimeError, AssertionError, ValueError) as error:
+        raise ValueError(
+            f"expected maps at output stride {output_stride} of a {PROBE_SIDE} x {PROBE_SIDE} image, "
+            f"found that {name} cannot give them ({error}): choose another network or stride"
+        ) from error
+
+
+def _layout(network: TimmNetwork) -> str | int:
     """How features come: "NCHW", "NHWC", or the number of prefix tokens before a row of patch tokens."""
     if getattr(network, "output_fmt", None) == "NHWC":
         return "NHWC"
@@ -103,52 +143,19 @@ def _as_maps(features: Callable[[Tensor], Tensor], layout: str | int, images: Te
         tokens = out[:, layout:]
         # One token per square patch: their number and the image's shape give the grid.
         side = round((images.shape[2] * images.shape[3] / max(1, tokens.shape[1])) ** 0.5)
-        return tokens.transpose(1, 2).unflatten(2, (images.shape[2] // side, images.shape[3] // side))
+        grid_hw = images.shape[2] // side, images.shape[3] // side
+        return tokens.transpose(1, 2).reshape(len(tokens), -1, *grid_hw)
     return out
 
 
-def _call_once(network: nn.Module, features: Callable[[Tensor], Tensor], name: str, stride: int) -> set[nn.Module]:
-    """The modules that a forward pass uses; refuses a network whose maps do not have the wanted stride."""
-    called: set[nn.Module] = set()
-    handles = [m.register_forward_pre_hook(lambda m, _: called.add(m)) for m in network.modules()]
-    network.eval()
-    try:
-        with torch.no_grad():
-            shape = features(torch.zeros(1, 3, PROBE_SIDE, PROBE_SIDE)).shape
-    except (RuntimeError, AssertionError, ValueError) as error:
+def _check_maps(maps: Tensor, name: str, output_stride: int) -> None:
+    if maps.ndim != 4:
         raise ValueError(
-            f"expected a network that takes images of any size, found that {name} refuses "
-            f"{PROBE_SIDE} x {PROBE_SIDE} ({error}): choose a convolutional network"
-        ) from error
-    finally:
-        network.train()
-        for handle in handles:
-            handle.remove()
-    if len(shape) != 4:
-        raise ValueError(
-            f"expected feature maps (B, C, h, w), found {tuple(shape)} from {name}: choose a convolutional network"
+            f"expected feature maps (B, C, h, w), found {tuple(maps.shape)} from {name}: "
+            "choose a convolutional network"
         )
-    if PROBE_SIDE / shape[-1] != stride:
+    if maps.shape[-1] * output_stride != PROBE_SIDE:
         raise ValueError(
-            f"expected maps at output stride {stride}, found {PROBE_SIDE / shape[-1]:g} from {name}: "
-            "ask for that stride or choose another network"
+            f"expected maps at output stride {output_stride}, found {PROBE_SIDE / maps.shape[-1]:g} from "
+            f"{name}, which cannot give another: ask for that stride or choose another network"
         )
-    return called
-
-
-def _drop_unused(network: nn.Module, called: set[nn.Module]) -> None:
-    """Take out classifiers and what else the features never pass, so that every weight gets a gradient."""
-    for name, child in network.named_children():
-        if any(True for _ in child.parameters()) and not any(m in called for m in child.modules()):
-            setattr(network, name, nn.Identity())
-
-
-def _stages(network: nn.Module, called: set[nn.Module]) -> dict[str, tuple[str, int]]:
-    stages: dict[str, tuple[str, int]] = {}
-    for info in network.feature_info if _layout(network) == "NCHW" else ():
-        if network.get_submodule(info["module"]) in called:
-            stages[info["module"]] = (info["module"], info["num_chs"])
-    widths = [width for _, width in stages.values()]
-    if widths[-1:] != [network.num_features]:
-        stages["features"] = ("", int(network.num_features))  # maps that timm forms after its last stage
-    return stages

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from safetensors import SafetensorError
@@ -19,13 +20,17 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise ValueError(f"expected a file of weights, found nothing at {path}: check the path")
     try:
-        held = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
-    except (SafetensorError, RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
-        raise ValueError(f"expected a readable file of weights, found {path} damaged ({error})") from error
-    except Exception as error:  # pickle raises whatever the file makes it raise
+        held = (
+            load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+        )
+    except UnpicklingError as error:  # more than tensors, which torch refuses to make without running code
         raise ValueError(
             f"expected a file that holds tensors alone, found something else in {path}: "
             "save the state dict with safetensors"
+        ) from error
+    except (SafetensorError, RuntimeError, OSError, EOFError, ValueError, LookupError, TypeError) as error:
+        raise ValueError(
+            f"expected a readable file of weights, found {path} damaged ({error}): copy or download it again"
         ) from error
     for key in ("state_dict", "model"):
         if isinstance(held, dict) and isinstance(held.get(key), dict):
@@ -36,19 +41,26 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def load_weights(network: nn.Module, weights: dict[str, Tensor], source: str) -> None:
-    """Fill every weight of ``network`` from ``weights``; more in the file (a classifier) is left aside.
+    """Fill every weight of ``network`` from ``weights``; a classifier in the file is left aside.
 
     Raises:
-        ValueError: a weight is absent from the file or has another shape.
+        ValueError: a weight is absent from the file or has another shape, or the file holds more than the
+            network in a part that both have (a deeper network of the same family).
     """
     wanted = network.state_dict()
     absent = [n for n in wanted if n not in weights and not n.endswith("num_batches_tracked")]
     unlike = [n for n in wanted if n in weights and weights[n].shape != wanted[n].shape]
-    if absent or unlike:
-        first = f"{absent[0]} is absent" if absent else _shapes(unlike[0], weights, wanted)
+    parts = {n.partition(".")[0] for n in wanted}
+    surplus = [n for n in weights if n not in wanted and n.partition(".")[0] in parts]
+    if absent or unlike or surplus:
+        if absent:
+            first = f"{absent[0]} is absent"
+        else:
+            first = _shapes(unlike[0], weights, wanted) if unlike else f"{surplus[0]} has no place"
         raise ValueError(
             f"expected the {len(wanted)} weights of this network, found another architecture in {source} "
-            f"({len(absent)} absent, {len(unlike)} of another shape; {first}): name the backbone they are of"
+            f"({len(absent)} absent, {len(unlike)} of another shape, {len(surplus)} too many; {first}): "
+            "name the backbone they are of"
         )
     network.load_state_dict({n: weights.get(n, wanted[n]) for n in wanted})
 

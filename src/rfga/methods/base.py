@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from rfga.backbones.base import Backbone
+
+Head = TypeVar("Head", nn.Linear, nn.Conv2d)
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,19 @@ class Method(nn.Module, ABC):
         return [p for p in self.parameters() if id(p) not in pretrained]
 
 
+def start_head(head: Head) -> Head:
+    """Give a classifying layer its first values: small normal weights and zero biases.
+
+    Example:
+        >>> start_head(nn.Linear(4, 2)).bias.tolist()
+        [0.0, 0.0]
+    """
+    nn.init.normal_(head.weight, 0, 0.01)
+    if head.bias is not None:
+        nn.init.zeros_(head.bias)
+    return head
+
+
 def labels_or_top(logits: Tensor, labels: Tensor | None) -> Tensor:
     """The classes (B, n) to map: the given ones, or the most probable one of each image.
 
@@ -75,11 +91,15 @@ def labels_or_top(logits: Tensor, labels: Tensor | None) -> Tensor:
     """
     if labels is None:
         return logits.argmax(1, keepdim=True)
-    if labels.shape[0] != logits.shape[0] or labels.ndim not in (1, 2):
-        raise ValueError(f"expected labels (B,) or (B, n) for {len(logits)} images, found {tuple(labels.shape)}")
-    if len(labels) and not (0 <= int(labels.min()) and int(labels.max()) < logits.shape[1]):
-        raise ValueError(f"expected labels in 0..{logits.shape[1] - 1}, found {labels.unique().tolist()}")
-    return labels.reshape(len(labels), -1)
+    if labels.ndim not in (1, 2) or len(labels) != len(logits):
+        raise ValueError(
+            f"expected labels (B,) or (B, n) for {len(logits)} images, found {tuple(labels.shape)}"
+        )
+    if len(labels) and not (int(labels.min()) >= 0 and int(labels.max()) < logits.shape[1]):
+        raise ValueError(
+            f"expected labels in 0..{logits.shape[1] - 1}, found {sorted(set(labels.flatten().tolist()))}"
+        )
+    return (labels if labels.ndim == 2 else labels[:, None]).long()
 
 
 def pick_maps(maps: Tensor, labels: Tensor) -> Tensor:

@@ -7,14 +7,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rfga.backbones.base import Backbone
-from rfga.methods.base import Method, ScoreMaps, labels_or_top
+from rfga.methods.base import Method, ScoreMaps, labels_or_top, start_head
 
 
 class CAM(Method):
-    """Class activation mapping (Zhou et al., "Learning Deep Features for Discriminative Localization", CVPR 2016).
+    """Class activation mapping (Zhou et al., CVPR 2016).
 
+    "Learning Deep Features for Discriminative Localization", arXiv:1512.04150, equation 2.
     Features F (B, C, h, w) -> global average -> linear layer. The map of class k is
     sum over c of weight[k, c] * F[c], without the bias.
+
+    Args:
+        backbone: gives the features.
+        num_classes: K.
 
     Example:
         >>> from rfga.backbones.build import build_backbone
@@ -26,9 +31,7 @@ class CAM(Method):
 
     def __init__(self, backbone: Backbone, num_classes: int) -> None:
         super().__init__(backbone, num_classes)
-        self.head = nn.Linear(backbone.out_channels, num_classes)
-        nn.init.normal_(self.head.weight, 0, 0.01)
-        nn.init.zeros_(self.head.bias)
+        self.head = start_head(nn.Linear(backbone.out_channels, num_classes))
 
     def loss(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Cross entropy of the pooled features' classification."""

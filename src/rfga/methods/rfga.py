@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rfga.backbones.base import Backbone
-from rfga.methods.base import Method, ScoreMaps, labels_or_top, pick_maps
+from rfga.methods.base import Method, ScoreMaps, labels_or_top, pick_maps, start_head
 from rfga.nn.rfga import RFGA
 
 
@@ -60,9 +60,7 @@ class ResidualFineGrainedAttention(Method):
             groups=channels if light else 1,
         )
         backbone.attach(position, layer)
-        self.head = nn.Conv2d(backbone.out_channels, num_classes, 1)
-        nn.init.normal_(self.head.weight, 0, 0.01)
-        nn.init.zeros_(self.head.bias)
+        self.head = start_head(nn.Conv2d(backbone.out_channels, num_classes, 1))
 
     def loss(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Cross entropy of the averaged class maps."""

@@ -1,0 +1,196 @@
+"""The layout of design.md holds, and each check of it can fail."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+import time
+from importlib import import_module
+
+import pytest
+
+import rfga
+from rfga.data import DATASETS
+from rfga.methods import METHODS
+from tests import house_rules as rules
+from tests.conftest import REPOSITORY
+
+MODULES = rules.read_modules(REPOSITORY / "src" / "rfga")
+
+
+def made_of(**texts: str) -> dict[str, rules.Module]:
+    """Modules of a made-up package: ``engine__train="..."`` is engine/train.py."""
+    found = [rules.Module(name.replace("__", "/") + ".py", text) for name, text in texts.items()]
+    return {module.name: module for module in found}
+
+
+def none_of(problems: list[str]) -> None:
+    assert not problems, "\n" + "\n".join(problems)
+
+
+def test_the_whole_package_is_looked_at() -> None:
+    assert len(MODULES) > 50
+    assert {module.layer for module in MODULES.values()} == {"", *rules.MAY_IMPORT}
+
+
+def test_imports_point_back_along_the_way_of_the_data() -> None:
+    none_of(rules.wrong_imports(MODULES))
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("types", "import rfga.geometry.boxes"),
+        ("files", "from rfga.geometry import boxes"),
+        ("geometry__boxes", "from rfga.data.base import Dataset"),
+        ("nn__rfga", "from rfga.types import UserError"),
+        ("backbones__base", "from rfga.nn.rfga import RFGA"),
+        ("metrics__top_k", "def f():\n    from rfga.output.export import FORMATS"),
+        ("data__folder", "from rfga.methods import METHODS"),
+        ("methods__x", "from rfga.methods.rfga import ResidualFineGrainedAttention"),
+        ("methods__x", "from rfga.methods import rfga"),
+        ("methods__x", "from .rfga import y"),
+        ("methods__x", "from rfga.engine.train import y"),
+        ("engine__x", "from rfga.cli import main"),
+        ("cli_more", "from rfga.nn.rfga import RFGA"),
+        ("output__x", "from rfga import RFGA"),
+        ("helpers", "import os"),
+    ],
+)
+def test_an_import_against_the_way_is_found(path: str, text: str) -> None:
+    (problem,) = rules.wrong_imports(made_of(methods__rfga="", **{path: text}))
+    assert problem.startswith(path.replace("__", "/") + ".py: ")
+
+
+def test_what_the_table_allows_is_allowed() -> None:
+    modules = made_of(
+        methods__has="from rfga.methods.cam import CAM\nfrom rfga.nn.rfga import RFGA",
+        data__folder="from rfga.data.base import Dataset\nfrom rfga.files import replacing",
+        cli="from rfga.cli_parser import build_parser\nfrom rfga.engine import train",
+    )
+    assert not rules.wrong_imports(modules)
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    none_of(rules.import_cycles(MODULES))
+    cycle = made_of(
+        data__a="from rfga.data.b import x",
+        data__b="def f():\n    from .c import y",
+        data__c="from . import a",
+    )
+    assert rules.import_cycles(cycle) == ["rfga.data.a -> rfga.data.b -> rfga.data.c -> rfga.data.a"]
+
+
+def test_no_module_is_called_utils() -> None:
+    assert not [module.path for module in MODULES.values() if "utils" in module.path]
+
+
+def test_methods_and_data_sets_are_not_told_apart_by_name_elsewhere() -> None:
+    none_of(rules.branches_on_names(MODULES, "methods", set(METHODS)))
+    none_of(rules.branches_on_names(MODULES, "data", set(DATASETS)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "if method == 'cam': pass",
+        "x = 1 if 'rfga' != name else 2",
+        "y = name in ('cam', 'other')",
+        "match name:\n    case 'rfga': pass",
+        "z = name.startswith('cam')",
+    ],
+)
+def test_a_branch_on_a_name_is_found(text: str) -> None:
+    modules = made_of(engine__train=text, methods__x=text, engine__demo=text)
+    (problem,) = rules.branches_on_names(modules, "methods", set(METHODS))
+    assert problem.startswith("engine/train.py:")
+
+
+def test_files_and_functions_are_short() -> None:
+    none_of(rules.long_files(MODULES))
+    none_of(rules.long_functions(MODULES))
+    none_of(rules.many_arguments(MODULES))
+
+
+def test_long_files_and_functions_are_found() -> None:
+    body = "def f(a, b, c, d, e, g, h):\n    '''Says\n    much.'''\n" + "    a += 1\n" * 49
+    assert not rules.long_functions(made_of(engine__x=body))
+    assert rules.long_functions(made_of(engine__x=body + "    a += 1\n"))
+    assert not rules.long_files(made_of(engine__x="\n" * 130))
+    assert rules.long_files(made_of(engine__x="\n" * 131)) == ["the median file has 131 lines (limit 130)"]
+    assert len(rules.long_files(made_of(engine__x="\n" * 301))) == 2
+    assert not rules.many_arguments(made_of(engine__x=body))
+    assert rules.many_arguments(made_of(engine__x="async def f(a, b, c, /, d, e, *, g, h, i): ..."))
+    constructor = "class A:\n    def __init__(self, a, b, c, d, e, f, g, h): ..."
+    assert rules.many_arguments(made_of(engine__x=constructor))
+    assert not rules.many_arguments(made_of(nn__x=constructor, methods__x=constructor))
+
+
+def test_inheritance_is_shallow() -> None:
+    none_of(rules.deep_inheritance(MODULES))
+    chain = "class A(Foreign): ...\nclass B(A): ...\nclass C(x.B[int]): ..."
+    assert not rules.deep_inheritance(made_of(methods__x=chain))
+    assert rules.deep_inheritance(made_of(methods__x=chain, methods__y="class D(C): ..."))
+
+
+def test_nothing_is_put_off_or_silenced() -> None:
+    files = [path for folder in ("src", "tests") for path in (REPOSITORY / folder).rglob("*.py")]
+    none_of(rules.left_marks({str(p.relative_to(REPOSITORY)): p.read_text("utf-8") for p in files}))
+    words = ("no" + "qa", "TO" + "DO", "type" + ": ignore", "raise Not" + "ImplementedError", "X" * 3)
+    assert len(rules.left_marks({"x.py": "\n".join(f"x = 1  # {word}" for word in words)})) == len(words)
+
+
+def test_public_names_say_what_they_are() -> None:
+    none_of(rules.missing_docstrings(MODULES))
+    silent = made_of(
+        engine__x="class A:\n    '''Said.'''\n    def b(self): ...\n    def _c(self): ...\ndef d(): ..."
+    )
+    assert len(rules.missing_docstrings(silent)) == 2
+
+
+def test_what_a_module_offers_is_there_and_explained() -> None:
+    for module in MODULES.values():
+        held = import_module(module.name) if module.path != "__main__.py" else None
+        for name in getattr(held, "__all__", ()):
+            value = getattr(held, name)
+            assert isinstance(value, str) or inspect.getdoc(value), f"{module.name}.{name} has no docstring"
+
+
+@pytest.mark.parametrize("name", [name for name in rfga.__all__ if not name.startswith("_")])
+def test_public_names_have_an_example_that_runs(name: str) -> None:
+    value = getattr(rfga, name)
+    assert ">>> " in (value.__doc__ or ""), f"rfga.{name} has no Example in its docstring"
+    assert value.__module__.startswith("rfga."), f"rfga.{name} has no home whose doctests run"
+
+
+def run_python(code: str) -> float:
+    """Seconds that a fresh interpreter takes for ``code``, which must succeed."""
+    start = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return time.perf_counter() - start
+
+
+def test_importing_the_package_does_not_load_torch() -> None:
+    run_python("import sys, rfga; rfga.UserError, rfga.Sample; assert 'torch' not in sys.modules")
+    run_python("import sys, rfga; rfga.RFGA; assert 'torch' in sys.modules")
+
+
+def test_the_registries_do_not_load_torch() -> None:
+    run_python(
+        "import sys, rfga.backbones, rfga.methods, rfga.data, rfga.metrics, rfga.output.export\n"
+        "assert 'torch' not in sys.modules"
+    )
+
+
+def test_help_answers_at_once_and_does_not_load_torch() -> None:
+    code = (
+        "import sys\nfrom rfga.cli import main\n"
+        "try: main(['--help'])\nexcept SystemExit as end: assert not end.code\n"
+        "assert 'torch' not in sys.modules"
+    )
+    seconds = min(run_python(code) for _ in range(3))
+    assert seconds < 2, (
+        f"rfga --help took {seconds:.2f} s: one is promised, two are allowed on a busy machine"
+    )
