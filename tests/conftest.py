@@ -26,3 +26,23 @@ def shared() -> Path:
 def rng() -> np.random.Generator:
     """A generator with a fixed seed."""
     return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def birds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Class folders of small drawn pictures, none of them square, with boxes and masks of val and test."""
+    from rfga.data.synthetic.dataset import SyntheticDataset
+    from rfga.data.synthetic.files import write_class_folders
+
+    folder = tmp_path_factory.mktemp("data") / "birds"
+    pictures = SyntheticDataset(train_per_class=4, val_per_class=2, test_per_class=2, longer_side_pixels=64)
+    write_class_folders(pictures, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_run(birds: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of two epochs, evaluated on val; tests that change it take a copy (``tiny.copied``)."""
+    from tests.engine import tiny
+
+    return tiny.train(birds, tmp_path_factory.mktemp("runs") / "run", truth=birds / "val_boxes.json")

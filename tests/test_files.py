@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from rfga.files import replacing
+from rfga.files import remove_leftovers, replacing, require_writable, write_json
 from rfga.types import UserError
 
 
@@ -48,3 +49,52 @@ def test_folder_that_cannot_be_made_is_told_in_a_sentence(tmp_path: Path) -> Non
 def test_target_that_is_a_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="found the folder"), replacing(tmp_path):
         pass
+
+
+def test_file_can_be_read_by_others_even_if_its_writer_made_it_private(tmp_path: Path) -> None:
+    with replacing(tmp_path / "a.txt") as temporary:
+        temporary.unlink()
+        temporary.touch(mode=0o600)
+    with replacing(tmp_path / "b.txt") as temporary:
+        temporary.write_text("as usual")
+    assert (tmp_path / "a.txt").stat().st_mode == (tmp_path / "b.txt").stat().st_mode
+
+
+def test_name_that_is_too_long_or_a_full_disk_is_told_in_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="File name too long"), replacing(tmp_path / ("x" * 300)):
+        pass
+
+    def fill() -> None:
+        with replacing(tmp_path / "a.txt"):
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(UserError, match=r"cannot be written \(No space left on device\).*make room"):
+        fill()
+    assert not list(tmp_path.iterdir())
+
+
+def test_whether_a_file_can_be_written_is_seen_without_writing_it(tmp_path: Path) -> None:
+    require_writable(tmp_path / "new" / "a.txt")
+    assert not list((tmp_path / "new").iterdir())
+    (tmp_path / "file").write_text("old")
+    require_writable(tmp_path / "file")
+    assert (tmp_path / "file").read_text() == "old"
+    for path in (tmp_path / "file" / "a.txt", tmp_path / "new", tmp_path / "new" / ("x" * 300)):
+        with pytest.raises(UserError):
+            require_writable(path)
+
+
+def test_leftovers_of_a_kill_go_and_nothing_else(tmp_path: Path) -> None:
+    kept = [".notes.tmp", "a.tmp", f".{'g' * 32}.tmp"]
+    for name in (*kept, f".{'0f' * 16}.tmp"):
+        (tmp_path / name).write_text("")
+    remove_leftovers(tmp_path)
+    remove_leftovers(tmp_path / "not there")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)
+
+
+def test_json_of_names_that_are_no_text(tmp_path: Path) -> None:
+    value = {"caf\udce9.jpg": "ü 猫"}
+    write_json(tmp_path / "a.json", value)
+    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == value
+    assert "ü 猫" in (tmp_path / "a.json").read_text(encoding="utf-8")

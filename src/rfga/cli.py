@@ -2,37 +2,70 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 import traceback
+from argparse import ArgumentError
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rfga.cli_parser import build_parser, setting_names
 from rfga.types import UserError
+
+if TYPE_CHECKING:
+    from rfga.engine.config import RunPolicy, Runtime
+
+LISTED = 10  # of photographs that were left out or failed
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        0; or 1 after one clear sentence on the standard error. Wrong usage ends with status 2.
+        0; or 1 after one clear sentence on the standard error; or 2 after wrong usage.
     """
+    argv = sys.argv[1:] if argv is None else argv
+    values: dict[str, Any] = {}
+    _print_any_name()
+    try:
+        command, values, explicit = _parsed(argv)
+        RUNNERS[command](values, explicit)
+    except ArgumentError as error:
+        return _wrong_usage(error, argv)
+    except UserError as error:
+        return _failed(str(error), values)
+    except BrokenPipeError:  # whoever read the output, as `head` does, wants no more of it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        remedy = "go on with --resume" if "resume" in values else "start it again"
+        return _failed(f"stopped by the keyboard before the end: {remedy}", values)
+    except Exception as error:
+        return _failed(f"unexpected {type(error).__name__}: {error} (--debug shows where)", values)
+    return 0
+
+
+def _parsed(argv: Sequence[str]) -> tuple[str, dict[str, Any], set[str]]:
+    """The command, the values of its arguments, and the names of those that were given."""
+    from rfga.cli_parser import build_parser
+
     parser = build_parser()
     arguments = parser.parse_args(argv).as_dict()
     given = parser.parse_args(argv, defaults=False).as_dict()
     command = arguments["command"]
     values = {name.replace("-", "_"): value for name, value in arguments[command].items()}
-    explicit = {name.replace("-", "_") for name in given[command]}
-    try:
-        RUNNERS[command](values, explicit)
-    except UserError as error:
-        return _failed(str(error), values)
-    except KeyboardInterrupt:
-        return _failed("stopped by the keyboard; commands with --resume go on where they were", values)
-    except Exception as error:
-        return _failed(f"unexpected {type(error).__name__}: {error} (--debug shows where)", values)
-    return 0
+    return command, values, {name.replace("-", "_") for name in given[command]}
+
+
+def _wrong_usage(error: ArgumentError, argv: Sequence[str]) -> int:
+    from rfga.cli_parser import usage_sentence
+
+    command = next((name for name in argv if name in RUNNERS), "")
+    whole = f"rfga {command}".strip()
+    print(f"rfga: wrong usage: {usage_sentence(error, command)} (see {whole} --help)", file=sys.stderr)
+    return 2
 
 
 def _failed(sentence: str, values: Mapping[str, Any]) -> int:
@@ -42,60 +75,58 @@ def _failed(sentence: str, values: Mapping[str, Any]) -> int:
     return 1
 
 
-def _train(values: dict[str, Any], explicit: set[str]) -> None:
-    from rfga.engine.workflow import train_and_report
+def _print_any_name() -> None:
+    """File names may hold what a terminal has no letters for; a command must not fail by printing them."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
-    settings = {name: values[name] for name in setting_names() if name in explicit}
-    result = train_and_report(
-        values["data"],
-        Path(values["out"]),
-        settings=settings,
+
+def _train(values: dict[str, Any], explicit: set[str]) -> None:
+    from rfga.cli_parser import setting_names
+    from rfga.engine.workflow import TrainCommand, train_and_report
+
+    command = TrainCommand(
+        data=values["data"],
+        out=Path(values["out"]),
+        settings={name: values[name] for name in setting_names() if name in explicit},
         options=_options(values["set"]),
-        recipe=None if values["config"] is None else Path(values["config"]),
-        truth=None if values["truth"] is None else Path(values["truth"]),
-        runtime=_runtime(values),
-        resume=values["resume"],
-        overwrite=values["overwrite"],
-        progress=_progress(values),
+        recipe=_path(values["config"]),
+        truth=_path(values["truth"]),
+        policy=_policy(values),
     )
+    result = train_and_report(command, _runtime(values))
     if result is not None:
         _print_metrics([result])
     _say(values, f"run folder: {values['out']}")
 
 
 def _evaluate(values: dict[str, Any], explicit: set[str]) -> None:
+    from rfga.engine.report import evaluation_notes
     from rfga.engine.workflow import EvaluateCommand, evaluate_run
-    from rfga.files import write_json
 
-    result = evaluate_run(
-        Path(values["run"]),
-        values["data"],
-        EvaluateCommand(
-            truth=None if values["truth"] is None else Path(values["truth"]),
-            split=values["split"],
-            step=values["step"],
-            threshold=values["threshold"],
-            normalisation=values["normalisation"],
-            batch_size=values["batch_size"],
-        ),
-        runtime=_runtime(values),
-        progress=_progress(values),
+    file = _writable(values["json"])
+    command = EvaluateCommand(
+        truth=_path(values["truth"]),
+        split=values["split"],
+        step=values["step"],
+        threshold=values["threshold"],
+        normalisation=values["normalisation"],
+        batch_size=values["batch_size"],
     )
-    for name, reason in result.left_out[:10]:
-        _say(values, f"left out {name}: {reason}")
-    if len(result.left_out) > 10:
-        _say(values, f"and {len(result.left_out) - 10} more were left out")
-    _print_metrics([result.result])
-    if values["json"] is not None:
-        write_json(Path(values["json"]), result.result)
+    evaluation = evaluate_run(Path(values["run"]), values["data"], command, _runtime(values))
+    for note in evaluation_notes(evaluation):
+        _say(values, note)
+    _print_metrics([evaluation.result])
+    _write_json(file, evaluation.result)
     _say(values, f"report: {Path(values['run']) / 'report.html'}")
 
 
 def _localize(values: dict[str, Any], explicit: set[str]) -> None:
-    from rfga.engine.localize import LocalizeOptions
-    from rfga.engine.workflow import localize_paths
-    from rfga.files import write_json
+    from rfga.engine.localize_output import LocalizeOptions
+    from rfga.engine.workflow import LocalizeCommand, localize_paths
 
+    file = _writable(values["json"])
     options = LocalizeOptions(
         formats=tuple(name.strip() for name in values["format"].split(",")),
         labels=values["labels"],
@@ -105,37 +136,32 @@ def _localize(values: dict[str, Any], explicit: set[str]) -> None:
         masks=values["masks"],
         batch_size=values["batch_size"],
     )
-    summary = localize_paths(
-        Path(values["run"]),
-        [Path(path) for path in values["paths"]],
-        Path(values["out"]),
-        options,
+    command = LocalizeCommand(
+        run=Path(values["run"]),
+        paths=[Path(path) for path in values["paths"]],
+        out=Path(values["out"]),
+        options=options,
         threshold=values["threshold"],
         normalisation=values["normalisation"],
-        runtime=_runtime(values),
-        resume=values["resume"],
-        overwrite=values["overwrite"],
-        progress=_progress(values),
+        policy=_policy(values),
     )
-    for name, reason in list(summary.failed.items())[:10]:
+    summary = localize_paths(command, _runtime(values))
+    for name, reason in list(summary.failed.items())[:LISTED]:
         print(f"failed {name}: {reason}", file=sys.stderr)
+    if len(summary.failed) > LISTED:
+        print(f"and {len(summary.failed) - LISTED} more failed; summary.json lists them all", file=sys.stderr)
     print(
         f"{summary.inputs} photographs: {summary.done} done, {summary.skipped} skipped (done before), "
         f"{len(summary.failed)} failed; {summary.without_box} without a box; in {values['out']}"
     )
-    if values["json"] is not None:
-        write_json(Path(values["json"]), summary.__dict__)
+    _write_json(file, asdict(summary))
 
 
 def _demo(values: dict[str, Any], explicit: set[str]) -> None:
     from rfga.engine.demo import run_demo
 
     results = run_demo(
-        Path(values["out"]),
-        seed=values["seed"],
-        overwrite=values["overwrite"],
-        runtime=_runtime(values),
-        progress=_progress(values),
+        Path(values["out"]), seed=values["seed"], overwrite=values["overwrite"], runtime=_runtime(values)
     )
     _print_metrics(results.evaluations, names=results.names)
     print(f"report: {results.report}")
@@ -160,10 +186,37 @@ RUNNERS: dict[str, Callable[[dict[str, Any], set[str]], None]] = {
 }
 
 
-def _runtime(values: Mapping[str, Any]) -> Any:
+def _runtime(values: Mapping[str, Any]) -> Runtime:
     from rfga.engine.config import Runtime
 
     return Runtime(device=values["device"], workers=values["workers"], quiet=values["quiet"])
+
+
+def _policy(values: Mapping[str, Any]) -> RunPolicy:
+    from rfga.engine.config import RunPolicy
+
+    return RunPolicy(resume=values["resume"], overwrite=values["overwrite"])
+
+
+def _path(value: str | None) -> Path | None:
+    return None if value is None else Path(value)
+
+
+def _writable(value: str | None) -> Path | None:
+    """A file to write at the end of long work, seen to be possible before it."""
+    from rfga.files import require_writable
+
+    path = _path(value)
+    if path is not None:
+        require_writable(path)
+    return path
+
+
+def _write_json(file: Path | None, value: Mapping[str, Any]) -> None:
+    from rfga.files import write_json
+
+    if file is not None:
+        write_json(file, value)
 
 
 def _options(pairs: Sequence[str]) -> dict[str, str]:
@@ -181,17 +234,6 @@ def _say(values: Mapping[str, Any], text: str) -> None:
         print(text, flush=True)
 
 
-def _progress(values: Mapping[str, Any]) -> Callable[[Iterable[Any], int], Iterable[Any]]:
-    """A bar on a terminal, nothing elsewhere."""
-    if values.get("quiet") or not sys.stderr.isatty():
-        return lambda items, total: items
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(stderr=True)
-    return lambda items, total: track(items, total=total, description="photographs", console=console)
-
-
 def _print_metrics(evaluations: Sequence[Mapping[str, Any]], names: Sequence[str] = ()) -> None:
     from rfga.output.table import COLUMNS, metric_rows
 
@@ -207,14 +249,11 @@ def _print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     # A table that is not on a terminal must not be cut to a terminal's width.
     console = Console(width=None if sys.stdout.isatty() else 160)
     table = Table(*columns, box=box.SIMPLE_HEAD)
     for row in rows:
-        table.add_row(*(_plain(cell) for cell in row))
+        table.add_row(*(Text(cell) for cell in row))
     console.print(table)
-
-
-def _plain(text: str) -> str:
-    return text.replace("[", "\\[")  # rich would take brackets for markup

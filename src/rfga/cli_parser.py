@@ -2,96 +2,109 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import MISSING, fields
 from functools import cache
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from docstring_parser import parse as parse_docstring
 from jsonargparse import ArgumentParser
 
+from rfga.data.base import SPLITS
 from rfga.engine.config import METHOD_NAMES, Device, Normalisation, TrainConfig
+from rfga.output.export import FORMATS
 from rfga.version import __version__
 
 
 def build_parser() -> ArgumentParser:
-    """The parser of every command."""
+    """The parser of every command; wrong usage raises ``ArgumentError``."""
     parser = ArgumentParser(
         prog="rfga",
+        exit_on_error=False,
         version=__version__,
         description="From class labels to boxes: weakly supervised object localization.",
     )
     commands = parser.add_subcommands(dest="command", required=True, metavar="COMMAND")
     for name, (describe, add) in COMMANDS.items():
-        command = ArgumentParser(description=describe)
+        command = ArgumentParser(description=describe, exit_on_error=False)
         add(command)
         command.add_argument("--debug", action="store_true", help="show the traceback of an error")
         commands.add_subcommand(name, command, help=describe)
+        command.prog = f"rfga {name}"
     return parser
 
 
 def _add_demo(command: ArgumentParser) -> None:
-    command.add_argument("--out", type=str, default="demo", help="folder for runs, pictures and the report")
-    command.add_argument("--overwrite", action="store_true", help="replace an earlier demo in that folder")
-    command.add_argument("--seed", type=int, default=0, help="of the pictures and of training")
+    add = command.add_argument
+    add("--out", type=str, default="demo", help="folder for runs, pictures and the report")
+    add("--overwrite", action="store_true", help="replace an earlier demo in that folder")
+    add("--seed", type=int, default=0, help="of the pictures and of training")
     _add_runtime(command)
 
 
 def _add_train(command: ArgumentParser) -> None:
-    command.add_argument("data", type=str, help="folder with train/CLASS/*.jpg and optionally val/CLASS/*.jpg")
-    command.add_argument("--out", type=str, required=True, help="run folder to make")
-    command.add_argument("--truth", type=str | None, default=None, help="boxes or masks of val: COCO JSON or folder")
-    command.add_argument("--config", type=str | None, default=None, help="YAML with any of the settings below")
-    command.add_argument(
-        "--set", action="append", type=str, default=[], metavar="KEY=VALUE", help="an option of the method; repeatable"
-    )
+    add = command.add_argument
+    add("data", type=str, help="folder with train/CLASS/*.jpg and optionally val/CLASS/*.jpg")
+    add("--out", type=str, required=True, help="run folder to make")
+    add("--truth", type=str | None, default=None, help="boxes or masks of val: COCO JSON or folder")
+    add("--config", type=str | None, default=None, help="YAML with any of the settings below")
+    add("--set", action="append", type=str, default=[], metavar="KEY=VALUE", help="an option of the method")
     _add_settings(command)
-    command.add_argument("--resume", action="store_true", help="go on after the last whole epoch")
-    command.add_argument("--overwrite", action="store_true", help="start anew in a folder that holds a run")
+    add("--resume", action="store_true", help="go on after the last whole epoch")
+    add("--overwrite", action="store_true", help="start anew in a folder that holds a run")
     _add_runtime(command)
 
 
 def _add_evaluate(command: ArgumentParser) -> None:
-    command.add_argument("run", type=str, help="run folder that rfga train made")
-    command.add_argument("data", type=str, help="folder of photographs, as for training")
-    command.add_argument("--truth", type=str | None, default=None, help="boxes (COCO JSON) or a folder of masks")
-    command.add_argument("--split", type=str, default="val", help="train, val or test")
-    command.add_argument("--step", type=float, default=0.001, help="distance of the thresholds")
-    command.add_argument("--threshold", type=str, default="auto", help="auto, or a number, reported beside the oracle")
-    command.add_argument("--json", type=str | None, default=None, metavar="FILE", help="write the numbers there too")
+    add = command.add_argument
+    add("run", type=str, help="run folder that rfga train made")
+    add("data", type=str, help="folder of photographs, as for training")
+    add("--truth", type=str | None, default=None, help="boxes (COCO JSON) or a folder of masks")
+    add("--split", choices=SPLITS, default="val", help="which photographs")
+    add("--step", type=float, default=0.001, help="distance of the thresholds")
+    add("--threshold", type=str, default="auto", help="auto, or a number, reported beside the oracle")
+    add("--json", type=str | None, default=None, metavar="FILE", help="write the numbers there too")
     _add_reading(command)
 
 
 def _add_localize(command: ArgumentParser) -> None:
-    command.add_argument("run", type=str, help="run folder that rfga train made")
-    command.add_argument("paths", type=str, nargs="+", help="photographs, folders, or .txt lists of paths")
-    command.add_argument("--out", type=str, required=True, help="folder for boxes and pictures")
-    command.add_argument("--format", type=str, default="coco", help="formats of the boxes, joined by commas: coco, csv")
-    command.add_argument("--labels", type=str | None, default=None, help="class to box: folder, predicted, or a file")
-    command.add_argument("--threshold", type=str, default="auto", help="auto, or a fraction of the map's maximum")
-    command.add_argument("--max-boxes", type=int, default=1, help="boxes per photograph at most")
-    command.add_argument("--no-pictures", action="store_true", help="do not write photographs with their boxes")
-    command.add_argument("--maps", action="store_true", help="write score maps as .npy")
-    command.add_argument("--masks", action="store_true", help="write what is above the threshold as masks")
-    command.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
-    command.add_argument("--overwrite", action="store_true", help="replace the output of an earlier run")
-    command.add_argument("--json", type=str | None, default=None, metavar="FILE", help="write the summary there too")
+    add = command.add_argument
+    add("run", type=str, help="run folder that rfga train made")
+    add("paths", type=str, nargs="+", help="photographs, folders, or .txt lists of paths")
+    add("--out", type=str, required=True, help="folder for boxes and pictures")
+    add("--format", type=str, default="coco", help=f"joined by commas: {', '.join(FORMATS)}")
+    add("--labels", type=str | None, default=None, help="class to box: folder, predicted, or a file")
+    add("--threshold", type=str, default="auto", help="auto, or a fraction of the map's maximum")
+    add("--max-boxes", type=int, default=1, help="boxes per photograph at most")
+    add("--no-pictures", action="store_true", help="do not write photographs with their boxes")
+    add("--maps", action="store_true", help="write score maps as .npy")
+    add("--masks", action="store_true", help="write what is above the threshold as masks")
+    add("--resume", action="store_true", help="go on with a run that was stopped")
+    add("--overwrite", action="store_true", help="replace the output of an earlier run")
+    add("--json", type=str | None, default=None, metavar="FILE", help="write the summary there too")
     _add_reading(command)
 
 
 def _add_methods(command: ArgumentParser) -> None:
-    command.add_argument("name", type=str, nargs="?", default=None, help="method whose options to explain")
+    command.add_argument(
+        "name", type=str, nargs="?", default=None, help=f"method to explain: {', '.join(METHOD_NAMES)}"
+    )
 
 
 def _add_reading(command: ArgumentParser) -> None:
-    command.add_argument("--normalisation", type=Normalisation | None, default=None, help="of score maps")
+    choices = _choices(Normalisation)
+    command.add_argument(
+        "--normalisation", choices=choices, default=None, help="of score maps, if not the run's"
+    )
     command.add_argument("--batch-size", type=int, default=32, help="photographs at a time")
     _add_runtime(command)
 
 
 def _add_runtime(command: ArgumentParser) -> None:
-    command.add_argument("--device", type=Device, default="auto", help="where to compute")
-    command.add_argument("--workers", type=int, default=-1, help="processes that read photographs; -1 chooses")
-    command.add_argument("--quiet", action="store_true", help="print nothing but errors and results")
+    add = command.add_argument
+    add("--device", choices=_choices(Device), default="auto", help="where to compute")
+    add("--workers", type=int, default=-1, help="processes that read photographs; -1 chooses")
+    add("--quiet", action="store_true", help="print nothing but errors and results")
 
 
 @cache
@@ -103,7 +116,8 @@ def setting_names() -> tuple[str, ...]:
 def _add_settings(command: ArgumentParser) -> None:
     """One flag for each setting of training, typed and explained as ``TrainConfig`` has it."""
     hints: dict[str, Any] = get_type_hints(TrainConfig)
-    said = {p.arg_name: " ".join((p.description or "").split()) for p in parse_docstring(TrainConfig.__doc__ or "").params}
+    documented = parse_docstring(TrainConfig.__doc__ or "").params
+    said = {p.arg_name: " ".join((p.description or "").split()).rstrip(".") for p in documented}
     for setting in fields(TrainConfig):
         if setting.name == "options":
             continue
@@ -111,10 +125,26 @@ def _add_settings(command: ArgumentParser) -> None:
         default = None if setting.default is MISSING else setting.default
         if setting.name == "freeze_backbone":
             command.add_argument(flag, action="store_true", help=said[setting.name])
-        elif setting.name == "method":
-            command.add_argument(flag, choices=METHOD_NAMES, default=default, help=said[setting.name])
+        elif choices := METHOD_NAMES if setting.name == "method" else _choices(hints[setting.name]):
+            command.add_argument(flag, choices=choices, default=default, help=said[setting.name])
         else:
             command.add_argument(flag, type=hints[setting.name], default=default, help=said[setting.name])
+
+
+def _choices(hint: Any) -> tuple[str, ...]:
+    return get_args(hint) if get_origin(hint) is Literal else ()
+
+
+def usage_sentence(error: Exception, command: str) -> str:
+    """What is wrong with the usage, in the words of the command line instead of the parser's.
+
+    Example:
+        >>> usage_sentence(ValueError('Parser key "max_boxes": Expected int.'), "localize")
+        '--max-boxes: Expected int.'
+    """
+    said = re.sub(r'Parser key "(\w+)"', lambda key: f"--{key[1].replace('_', '-')}", str(error))
+    said = re.sub(r"(a )?<class '(\w+)'>", r"\2", said).replace(f"{command}.", "")
+    return " ".join(said.split())
 
 
 COMMANDS = {

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 from uuid import uuid4
 
 import yaml
 
 from rfga.types import UserError
+
+_LEFTOVER_SUFFIX = ".tmp"
+_LEFTOVER = re.compile(r"\.[0-9a-f]{32}\.tmp")
 
 
 @contextmanager
@@ -22,7 +27,7 @@ def replacing(path: Path) -> Iterator[Path]:
         path: the file to make or to replace; missing folders above it are made.
 
     Raises:
-        UserError: the folder cannot be written, or ``path`` is a folder.
+        UserError: the file cannot be written (folder, name, full disk), or ``path`` is a folder.
 
     Example:
         >>> import tempfile
@@ -32,20 +37,50 @@ def replacing(path: Path) -> Iterator[Path]:
         >>> [path.name for path in folder.iterdir()]
         ['numbers.txt']
     """
-    if path.is_dir():
-        raise UserError(f"expected a file name, found the folder {path}: remove it or give another name")
+    _refuse_folder(path)
     # Beside the target, since a move is atomic only within one file system; short, since names have limits.
-    temporary = path.with_name(f".{uuid4().hex}.tmp")
+    temporary = path.with_name(f".{uuid4().hex}{_LEFTOVER_SUFFIX}")
     make_folder(path.parent)
     try:
         temporary.touch()
-    except OSError as error:
-        raise _unwritable(path.parent, error) from error
-    try:
+        mode = temporary.stat().st_mode
         yield temporary
+        temporary.chmod(mode)  # some writers make a file of their own that nobody else may read
         temporary.replace(path)
+    except OSError as error:
+        raise _unwritable(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def require_writable(path: Path) -> None:
+    """Find out before long work whether ``path`` can be written at its end; nothing is left behind.
+
+    Raises:
+        UserError: it cannot, or it is a folder.
+    """
+    _refuse_folder(path)
+    try:
+        TemporaryFile(dir=make_folder(path.parent)).close()
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files that a kill in the midst of writing left directly in ``folder``."""
+    for leftover in folder.glob(f".*{_LEFTOVER_SUFFIX}"):
+        if is_leftover(leftover.name):
+            leftover.unlink(missing_ok=True)
+
+
+def is_leftover(name: str) -> bool:
+    """Whether a file is called as those that ``replacing`` works on.
+
+    Example:
+        >>> is_leftover(".0123456789abcdef0123456789abcdef.tmp"), is_leftover(".notes.tmp")
+        (True, False)
+    """
+    return _LEFTOVER.fullmatch(name) is not None
 
 
 def make_folder(path: Path) -> Path:
@@ -63,8 +98,10 @@ def make_folder(path: Path) -> Path:
 
 def write_json(path: Path, value: Any) -> None:
     """JSON with two spaces of indentation, moved into place whole."""
+    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        # A file name that is no valid UTF-8 is kept as JSON's own escapes, which readers turn back.
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_yaml(path: Path, value: Any) -> None:
@@ -73,8 +110,17 @@ def write_yaml(path: Path, value: Any) -> None:
         temporary.write_text(yaml.safe_dump(value, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
-def _unwritable(folder: Path, error: OSError) -> UserError:
+def _refuse_folder(path: Path) -> None:
+    try:
+        is_folder = path.is_dir()
+    except OSError as error:  # a name that is too long
+        raise _unwritable(path, error) from error
+    if is_folder:
+        raise UserError(f"expected a file name, found the folder {path}: remove it or give another name")
+
+
+def _unwritable(path: Path, error: OSError) -> UserError:
     return UserError(
-        f"expected a folder that can be written, found that {folder} cannot be ({error.strerror}): "
-        "choose another output folder"
+        f"expected to write {path}, found that it cannot be written ({error.strerror or error}): "
+        "give another output folder, or make room"
     )

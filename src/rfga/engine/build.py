@@ -2,33 +2,45 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from rfga.backbones.base import Backbone
 from rfga.backbones.build import build_backbone
 from rfga.backbones.probe import InputSettings
 from rfga.engine.config import TrainConfig
-from rfga.engine.options import resolve, typed_options
+from rfga.engine.options import options_of, resolve, typed_options
+from rfga.engine.run_folder import RunFolder
 from rfga.methods import METHODS
 from rfga.methods.base import Method
 from rfga.types import UserError
 
 
-def checked_options(config: TrainConfig) -> dict[str, Any]:
-    """The method's options with their types, before anything slow is done.
+def all_options(config: TrainConfig) -> dict[str, Any]:
+    """The method's options with their types, those that were not given with their defaults.
 
     Raises:
-        UserError: an unknown method or option.
+        UserError: an unknown method or option, or a value of another type.
+
+    Example:
+        >>> all_options(TrainConfig(method="rfga", options={"light": "true"}))["light"]
+        True
     """
-    return typed_options(resolve(METHODS, config.method, "method"), config.options)
+    method = resolve(METHODS, config.method, "method")
+    defaults = {option.name: option.default for option in options_of(method)}
+    return {**defaults, **typed_options(method, config.options)}
 
 
 def build_method(config: TrainConfig, num_classes: int, photographs: Tensor | None = None) -> Method:
-    """The network of ``config`` with its starting weights.
+    """The network of ``config`` with its starting weights, the same for the same seed.
+
+    The global random generator is left as it was.
 
     Args:
-        config: method, options, backbone, weights, stride, input settings.
+        config: method, options, backbone, weights, stride, input settings, seed.
         num_classes: K.
         photographs: (N, 3, H, W) uint8, to find out what input a local weights file wants.
 
@@ -36,19 +48,46 @@ def build_method(config: TrainConfig, num_classes: int, photographs: Tensor | No
         UserError: a name, option, stride or weights file that does not fit.
     """
     method = resolve(METHODS, config.method, "method")
-    options = checked_options(config)
+    options = all_options(config)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        try:
+            backbone = _backbone(config, photographs)
+            if config.weights != "none":
+                # Reading weights may draw any number of random values, to try out input settings.
+                torch.manual_seed(config.seed)
+            built: Method = method(backbone, num_classes, **options)
+        except ValueError as error:
+            raise UserError(str(error)) from error
+    return built
+
+
+def trained_method(run: RunFolder) -> tuple[Method, TrainConfig]:
+    """The network of a finished run with its settings; no code in the folder is run.
+
+    Raises:
+        UserError: the folder is no finished run, or is damaged.
+    """
+    config, _ = run.read_config()
+    weights, classes = run.read_model(), run.read_classes()
+    method = build_method(replace(config, weights="none"), len(classes))
+    try:
+        method.load_state_dict(weights)
+    except RuntimeError as error:
+        raise UserError(
+            f"expected the weights that {run.path / 'config.yaml'} describes, found others: train again"
+        ) from error
+    return method, config
+
+
+def _backbone(config: TrainConfig, photographs: Tensor | None) -> Backbone:
     settings = None
     if config.mean is not None or config.std is not None or config.pad_type is not None:
         settings = InputSettings(config.mean or (), config.std or (), config.pad_type)
-    try:
-        backbone = build_backbone(
-            config.backbone,
-            weights=config.weights,
-            output_stride=config.output_stride,
-            settings=settings,
-            photographs=photographs,
-        )
-        built: Method = method(backbone, num_classes, **options)
-    except ValueError as error:
-        raise UserError(str(error)) from error
-    return built
+    return build_backbone(
+        config.backbone,
+        weights=config.weights,
+        output_stride=config.output_stride,
+        settings=settings,
+        photographs=photographs,
+    )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from math import inf
 from typing import Any, Literal
 
+from rfga.engine.options import typed_options
 from rfga.methods import METHODS
 from rfga.types import UserError
 
@@ -16,7 +19,7 @@ Schedule = Literal["cosine", "step", "constant"]
 CropKind = Literal["benchmark", "random-resized"]
 
 
-@dataclass
+@dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """What decides the result of a training run, and little else.
 
@@ -82,11 +85,12 @@ class TrainConfig:
         for name in ("epochs", "image_size", "output_stride", "batch_size"):
             _require(self, name, getattr(self, name) >= 1, "at least 1")
         for name in ("lr", "new_lr_factor"):
-            _require(self, name, getattr(self, name) > 0, "above 0")
+            _require(self, name, 0 < getattr(self, name) < inf, "above 0 and finite")
         for name in ("weight_decay", "warmup_epochs", "seed"):
-            _require(self, name, getattr(self, name) >= 0, "at least 0")
-        _require(self, "momentum", 0 <= self.momentum < 1, "in 0..1")
-        _require(self, "min_scale", 0 < self.min_scale <= 1, "in 0..1")
+            _require(self, name, 0 <= getattr(self, name) < inf, "at least 0")
+        _require(self, "momentum", 0 <= self.momentum < 1, "from 0 to below 1")
+        _require(self, "min_scale", 0 < self.min_scale <= 1, "above 0 and at most 1")
+        _require(self, "std", self.std is None or min(self.std) > 0, "above 0")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for YAML."""
@@ -94,21 +98,17 @@ class TrainConfig:
         return {name: list(v) if isinstance(v, tuple) else v for name, v in plain.items()}
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> TrainConfig:
-        """The settings that ``to_dict`` gave.
+    def from_dict(cls, values: Mapping[str, Any]) -> TrainConfig:
+        """Settings from YAML or from what ``to_dict`` gave, each converted to its type.
 
         Raises:
-            UserError: a setting of another version, which this one does not know.
+            UserError: an unknown setting, or a value of another type or out of its range.
 
         Example:
-            >>> TrainConfig.from_dict({"epochs": 3, "mean": [0.5, 0.5, 0.5]}).epochs
-            3
+            >>> TrainConfig.from_dict({"epochs": "3", "mean": [0.5, 0.5, 0.5]}).mean
+            (0.5, 0.5, 0.5)
         """
-        known = {f.name for f in fields(cls)}
-        if unknown := sorted(set(values) - known):
-            raise UserError(f"expected settings of this version, found {', '.join(unknown)}: remove them")
-        tuples = {k: tuple(v) for k, v in values.items() if k in ("mean", "std") and v is not None}
-        return cls(**{**values, **tuples})
+        return cls(**typed_options(cls, values, kind="setting"))
 
 
 @dataclass(frozen=True)
@@ -118,14 +118,54 @@ class Runtime:
     Args:
         device: auto, cpu, cuda or mps.
         workers: processes that read photographs; -1 chooses.
-        quiet: print nothing but errors.
+        quiet: print nothing but errors and results.
+
+    Raises:
+        UserError: a number of workers below -1.
     """
 
     device: Device = "auto"
     workers: int = -1
     quiet: bool = False
 
+    def __post_init__(self) -> None:
+        if self.workers < -1:
+            raise UserError(
+                f"expected --workers of -1 (chosen) or more, found {self.workers}: give 0 or more"
+            )
+
+
+@dataclass(frozen=True)
+class RunPolicy:
+    """What to do where the output folder holds an earlier run; with neither it is refused.
+
+    Args:
+        resume: go on where it stopped.
+        overwrite: start anew in its place.
+
+    Raises:
+        UserError: both at once.
+    """
+
+    resume: bool = False
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if self.resume and self.overwrite:
+            raise UserError("expected --resume or --overwrite, found both: leave one out")
+
+
+def require_batch_size(batch_size: int) -> None:
+    """Refuse a batch without photographs.
+
+    Raises:
+        UserError: ``batch_size`` is below 1.
+    """
+    if batch_size < 1:
+        raise UserError(f"expected --batch-size of at least 1, found {batch_size}: give 1 or more")
+
 
 def _require(config: TrainConfig, name: str, holds: bool, wanted: str) -> None:
     if not holds:
-        raise UserError(f"expected {name} {wanted}, found {getattr(config, name)}: give another --{name.replace('_', '-')}")
+        flag = f"--{name.replace('_', '-')}"
+        raise UserError(f"expected {name} {wanted}, found {getattr(config, name)}: give another {flag}")

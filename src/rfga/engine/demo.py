@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,16 @@ from rfga.data.synthetic.files import write_class_folders
 from rfga.engine.config import Runtime, TrainConfig
 from rfga.engine.evaluate import EvaluationOptions, evaluate
 from rfga.engine.inputs import find_photographs
-from rfga.engine.localize import LocalizeOptions, localize
+from rfga.engine.localize import localize
+from rfga.engine.localize_output import LocalizeOptions
 from rfga.engine.localizer import Localizer
-from rfga.engine.report import left_out_notes, method_report, record_evaluation
+from rfga.engine.progress import announcer
+from rfga.engine.report import evaluation_notes, method_report, record_evaluation, write_run_report
 from rfga.engine.run_folder import RunFolder
 from rfga.engine.sources import threshold_sources
 from rfga.engine.train import train
+from rfga.files import make_folder
+from rfga.output.export import FORMATS
 from rfga.output.report import MethodReport, write_report
 from rfga.types import UserError
 
@@ -56,12 +59,7 @@ class DemoResult:
 
 
 def run_demo(
-    out: Path,
-    *,
-    seed: int = 0,
-    overwrite: bool = False,
-    runtime: Runtime | None = None,
-    progress: Callable[[Iterable[Any], int], Iterable[Any]] = lambda items, total: items,
+    out: Path, *, seed: int = 0, overwrite: bool = False, runtime: Runtime | None = None
 ) -> DemoResult:
     """``rfga demo``: the main job on embedded data, on a fresh machine, without a download.
 
@@ -70,22 +68,21 @@ def run_demo(
         seed: of the pictures and of training.
         overwrite: replace an earlier demo.
         runtime: device, workers, output.
-        progress: shows a bar.
 
     Raises:
         UserError: the folder holds something and overwriting was not asked for.
     """
     runtime = runtime or Runtime()
+    pictures = SyntheticDataset(seed=seed)
     _prepare(out, overwrite)
-    say = (lambda text: None) if runtime.quiet else (lambda text: print(text, flush=True))
-    say(f"drawing pictures of birds into {out / PICTURES}")
-    write_class_folders(SyntheticDataset(seed=seed), out / PICTURES)
-    reports = [_train_and_test(out, method, seed, runtime, progress) for method in METHODS_SHOWN]
+    announcer(runtime.quiet)(f"drawing pictures of birds into {out / PICTURES}")
+    write_class_folders(pictures, out / PICTURES)
+    reports = [_train_and_test(out, method, seed, runtime) for method in METHODS_SHOWN]
     title = f"rfga demo: {' and '.join(METHODS_SHOWN)} on drawn birds"
     write_report(out / REPORT, title, [report for report, _ in reports], [*NOTES, *reports[0][1]])
     localizer = Localizer.load(out / METHODS_SHOWN[-1], device=runtime.device)
     photographs = find_photographs([out / PICTURES / "test"], localizer.classes)
-    localize(localizer, photographs, out / BOXES, LocalizeOptions(formats=("coco", "csv")), runtime=runtime)
+    localize(localizer, photographs, out / BOXES, LocalizeOptions(formats=tuple(FORMATS)), runtime=runtime)
     return DemoResult(
         names=list(METHODS_SHOWN),
         evaluations=[dict(report.evaluation) for report, _ in reports],
@@ -94,9 +91,7 @@ def run_demo(
     )
 
 
-def _train_and_test(
-    out: Path, method: str, seed: int, runtime: Runtime, progress: Callable[[Iterable[Any], int], Iterable[Any]]
-) -> tuple[MethodReport, list[str]]:
+def _train_and_test(out: Path, method: str, seed: int, runtime: Runtime) -> tuple[MethodReport, list[str]]:
     """Train on train, choose the threshold on val, measure on test."""
     run = RunFolder(out / method)
     pictures = out / PICTURES
@@ -105,21 +100,30 @@ def _train_and_test(
     config = TrainConfig(method=method, seed=seed, **SETTINGS)
     train(config, val, run, runtime=runtime, source={"source": str(pictures)})
     localizer = Localizer.load(run.path, device=runtime.device)
-    chosen = evaluate(localizer, val, "val", EvaluationOptions(gallery=False), runtime, progress)
+    chosen = evaluate(localizer, val, "val", EvaluationOptions(gallery=False), runtime)
     record_evaluation(run, chosen, config.normalisation)
     sources = threshold_sources(run, "test", config.normalisation, None)
-    tested = evaluate(localizer, test, "test", EvaluationOptions(thresholds=sources), runtime, progress)
+    tested = evaluate(localizer, test, "test", EvaluationOptions(thresholds=sources), runtime)
     record_evaluation(run, tested, config.normalisation)
-    return method_report(run, tested), left_out_notes([tested])
+    write_run_report(run, tested)
+    return method_report(run, tested), evaluation_notes(tested)
 
 
 def _prepare(out: Path, overwrite: bool) -> None:
-    names = (PICTURES, BOXES, REPORT, *METHODS_SHOWN)
-    held = sorted(p.name for p in out.iterdir()) if out.is_dir() else []
+    """Make room for the demo without ever losing somebody's files."""
+    make_folder(out)
+    unfinished = f".{PICTURES}-"  # what a kill leaves behind while the pictures are drawn
+    held = sorted(path.name for path in out.iterdir() if not path.name.startswith(unfinished))
     if held and not overwrite:
-        raise UserError(f"expected a new folder for the demo, found {out} in use: add --overwrite or another --out")
-    if held and PICTURES not in held:
-        raise UserError(f"expected an earlier demo to overwrite, found none in {out}: choose another --out")
-    for name in names:
+        raise UserError(
+            f"expected a new folder for the demo, found {out} in use: add --overwrite or choose another --out"
+        )
+    if held and not (out / PICTURES / "val_boxes.json").is_file():
+        raise UserError(
+            f"expected an earlier demo to overwrite, found other files in {out}: choose another --out"
+        )
+    leftovers = [path.name for path in out.glob(f"{unfinished}*")]
+    # The pictures go last, for they are the sign by which a demo is known.
+    for name in (*leftovers, BOXES, REPORT, *METHODS_SHOWN, PICTURES):
         target = out / name
         shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from typing import Literal
 
 import torch
 
 from rfga.engine.config import Precision, Runtime
 from rfga.types import UserError
+
+LightningPrecision = Literal["32-true", "bf16-mixed", "16-mixed"]
+_LIGHTNING: dict[str, LightningPrecision] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 
 
 def pick_device(wanted: str) -> torch.device:
@@ -25,11 +29,13 @@ def pick_device(wanted: str) -> torch.device:
         return torch.device(next(name for name, there in has.items() if there))
     if not has.get(wanted, False):
         there = ", ".join(name for name, found in has.items() if found)
-        raise UserError(f"expected a device that this machine has ({there}), found --device {wanted}")
+        raise UserError(
+            f"expected a device that this machine has ({there}), found --device {wanted}: choose another"
+        )
     return torch.device(wanted)
 
 
-def lightning_precision(wanted: Precision, device: torch.device) -> str:
+def lightning_precision(wanted: Precision, device: torch.device) -> LightningPrecision:
     """Lightning's name of the precision: mixed where the device gains by it, full elsewhere.
 
     Example:
@@ -40,7 +46,7 @@ def lightning_precision(wanted: Precision, device: torch.device) -> str:
         # float16 needs loss scaling and loses range; bfloat16 needs neither where the hardware has it.
         fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
         wanted = "bf16" if fast else "16" if device.type == "cuda" else "32"
-    return {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}[wanted]
+    return _LIGHTNING[wanted]
 
 
 def pick_workers(runtime: Runtime, device: torch.device) -> int:

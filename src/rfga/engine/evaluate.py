@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,18 +12,20 @@ import torch
 from torch.utils.data import DataLoader
 
 from rfga.data.base import Dataset
-from rfga.data.check import readable_samples
+from rfga.data.check import MAX_UNREADABLE_FRACTION
 from rfga.data.transforms import SampleImages
-from rfga.engine.config import Runtime
+from rfga.data.truth import TruthReader
+from rfga.engine.config import Runtime, require_batch_size
 from rfga.engine.devices import pick_workers
+from rfga.engine.gallery import Candidate, choose_gallery
 from rfga.engine.localizer import Localizer
-from rfga.geometry.maps import score_maps
-from rfga.metrics.localization import LocalizationMetrics, image_iou
+from rfga.engine.progress import Meter
+from rfga.engine.training_data import checked_samples
+from rfga.metrics.localization import LocalizationMetrics
 from rfga.output.report import GalleryItem
-from rfga.types import FloatArray, Sample, Truth, UserError
+from rfga.types import Sample, Truth, UserError
 
 GALLERY_CANDIDATES = 2000  # raw maps kept for the gallery, so that memory does not grow with the split
-GALLERY_SIZE = 6
 NO_TRUTH = "no truth is known of it"
 
 
@@ -36,6 +38,7 @@ class Evaluation:
     best_thresholds: dict[str, Any]  # by contour rule and IoU; empty where no boxes are known
     gallery: dict[str, list[GalleryItem]]  # best, median, worst
     left_out: tuple[tuple[str, str], ...]  # image id, reason
+    notes: tuple[str, ...]  # sentences on truth that had to be changed, or is of no photograph
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,9 @@ class EvaluationOptions:
         batch_size: photographs at a time.
         thresholds: further threshold sources beside the oracle: a number, or one for each rule and IoU.
         gallery: keep examples for the report.
+
+    Raises:
+        UserError: a number is out of its range.
     """
 
     step: float = 0.001
@@ -54,14 +60,10 @@ class EvaluationOptions:
     thresholds: dict[str, Any] = field(default_factory=dict)
     gallery: bool = True
 
-
-@dataclass(frozen=True, eq=False)
-class _Kept:
-    """What is remembered of a photograph until the gallery is chosen; masks are read again then."""
-
-    sample: Sample
-    raw_map: FloatArray
-    predicted: int
+    def __post_init__(self) -> None:
+        if not 0 < self.step <= 0.5:
+            raise UserError(f"expected --step above 0 and at most 0.5, found {self.step}: give 0.001 or 0.01")
+        require_batch_size(self.batch_size)
 
 
 def evaluate(
@@ -70,129 +72,138 @@ def evaluate(
     split: str,
     options: EvaluationOptions | None = None,
     runtime: Runtime | None = None,
-    progress: Callable[[Iterable[Any], int], Iterable[Any]] = lambda items, total: items,
 ) -> Evaluation:
     """Measure ``localizer`` on a split: boxes or masks are scored as the data set's truth decides.
 
+    Photographs that cannot be read, or whose truth is not known or does not fit, are left out and listed.
+    The result does not depend on the number of workers. Another batch size may let the network's
+    convolutions round differently (some 1e-6 of a map's range), which can move a box that lies on the edge
+    between two of the 256 levels.
+
     Args:
         localizer: the trained model.
-        dataset: photographs with truth; photographs without truth are left out, and listed.
+        dataset: photographs with truth, or with class labels alone.
         split: train, val or test.
         options: thresholds, batch size.
         runtime: device and workers.
-        progress: wraps an iterable and its length, to show a bar.
 
     Raises:
-        UserError: the split is empty, its classes are not the model's, or more than a tenth is unreadable.
+        UserError: the split is empty, its classes are not the model's, or more than a tenth of the
+            photographs or of their truth cannot be used.
     """
     options, runtime = options or EvaluationOptions(), runtime or Runtime()
-    samples, left_out = _readable(dataset, split, localizer.classes)
-    scores_truth = dataset.has_truth(split)
-    metrics = LocalizationMetrics(
-        step=options.step,
-        num_classes=len(localizer.classes),
-        normalisation=localizer.config.normalisation,
-        thresholds=options.thresholds,
-    )
-    kept: list[_Kept] = []
-    every = max(1, math.ceil(len(samples) / GALLERY_CANDIDATES))
-    loader = _loader(localizer, dataset, samples, options.batch_size, runtime)
-    for pixels, labels, positions in progress(loader, len(loader)):
-        scored = localizer.score(pixels, labels)
-        batch = [samples[i] for i in positions.tolist()]
-        truths = [dataset.truth(sample) for sample in batch]
-        left_out += [(s.image_id, NO_TRUTH) for s, t in zip(batch, truths, strict=True) if scores_truth and t is None]
-        rows = [row for row, truth in enumerate(truths) if truth is not None or not scores_truth]
-        metrics.update(
-            [batch[row].image_id for row in rows],
-            scored.maps[rows],
-            [truths[row] for row in rows],
-            labels.numpy()[rows],
-            scored.logits[rows],
+    _require_same_classes(dataset, localizer.classes)
+    samples, left_out = checked_samples(dataset, split, runtime)
+    if not samples:
+        raise UserError(
+            f"expected photographs in the split {split} of {dataset.name}, found none: give another --split"
         )
-        if options.gallery and scores_truth:
-            top = scored.logits.argmax(1)
-            kept += [
-                _Kept(batch[row], scored.raw_maps[row].astype(np.float32), int(top[row]))
-                for row in rows
-                if positions[row] % every == 0
-            ]
-    result = {"dataset": dataset.name, "split": split, **metrics.compute()}
+    measured = _Pass(localizer, dataset, split, samples, options)
+    loader = DataLoader(
+        SampleImages(dataset, samples, localizer.config.image_size, None),
+        batch_size=options.batch_size,
+        num_workers=pick_workers(runtime, localizer.device),
+    )
+    with Meter(f"evaluating {split}", len(samples), quiet=runtime.quiet) as meter:
+        for pixels, labels, positions in loader:
+            measured.add(pixels, labels, positions.tolist())
+            meter.advance(len(labels))
+    metrics = measured.metrics
     best = metrics.best_thresholds()
-    threshold = float(best["largest"]["0.5"]) if best else localizer.threshold.value
+    cut = localizer.with_threshold(float(best["largest"]["0.5"]), "oracle") if best else localizer
     return Evaluation(
-        result=result,
+        result={"dataset": dataset.name, "split": split, **metrics.compute()},
         curves=metrics.curves(),
         best_thresholds=best,
-        gallery=_gallery(localizer, dataset, kept, threshold),
-        left_out=tuple(left_out),
+        gallery=choose_gallery(cut, dataset, measured.candidates),
+        left_out=(*left_out, *measured.left_out),
+        notes=tuple(_truth_notes(dataset)) if measured.has_truth else (),
     )
 
 
-def _readable(
-    dataset: Dataset, split: str, classes: tuple[str, ...]
-) -> tuple[Sequence[Sample], list[tuple[str, str]]]:
-    if tuple(dataset.classes) != tuple(classes):
-        unknown = sorted(set(dataset.classes) - set(classes)) or ["another order or fewer"]
-        raise UserError(
-            f"expected the {len(classes)} classes that the run was trained on, found {', '.join(unknown[:5])}: "
-            "give the data set it was trained on"
+class _Pass:
+    """One pass over a split: what was measured so far, and what had to be left out."""
+
+    def __init__(
+        self,
+        localizer: Localizer,
+        dataset: Dataset,
+        split: str,
+        samples: Sequence[Sample],
+        options: EvaluationOptions,
+    ) -> None:
+        self.localizer, self.dataset, self.samples = localizer, dataset, samples
+        self.has_truth = dataset.has_truth(split)
+        self.metrics = LocalizationMetrics(
+            step=options.step,
+            num_classes=len(localizer.classes),
+            normalisation=localizer.config.normalisation,
+            thresholds=options.thresholds,
         )
-    samples: Sequence[Sample] = dataset.samples(split)
-    if not samples:
-        raise UserError(f"expected photographs in the split {split} of {dataset.name}, found none: give another --split")
-    if not dataset.needs_check:
-        return samples, []
-    samples, unreadable = readable_samples(dataset, split)
-    return samples, [(sample.image_id, reason) for sample, reason in unreadable]
+        self.left_out: list[tuple[str, str]] = []
+        self.candidates: list[Candidate] = []
+        self.unfit = 0
+        self.gallery = options.gallery and self.has_truth
+        self.every = math.ceil(len(samples) / GALLERY_CANDIDATES)
+
+    def add(self, pixels: torch.Tensor, labels: torch.Tensor, positions: Sequence[int]) -> None:
+        """Score a batch."""
+        batch = [self.samples[position] for position in positions]
+        truths = [self._truth(sample) if self.has_truth else None for sample in batch]
+        rows = [row for row, truth in enumerate(truths) if truth is not None or not self.has_truth]
+        if not rows:
+            return
+        scored = self.localizer.score(pixels[rows], labels[rows])
+        kept = [batch[row] for row in rows]
+        self.metrics.update(
+            [sample.image_id for sample in kept],
+            scored.maps,
+            [truths[row] for row in rows],
+            labels.numpy()[rows],
+            scored.logits,
+        )
+        if self.gallery:
+            top = scored.logits.argmax(1)
+            self.candidates += [
+                Candidate(sample, scored.raw_maps[i].astype(np.float32), int(top[i]))
+                for i, (sample, row) in enumerate(zip(kept, rows, strict=True))
+                if positions[row] % self.every == 0
+            ]
+
+    def _truth(self, sample: Sample) -> Truth | None:
+        try:
+            truth = self.dataset.truth(sample)
+        except UserError as error:
+            self.left_out.append((sample.image_id, str(error)))
+            self.unfit += 1
+            if self.unfit > MAX_UNREADABLE_FRACTION * len(self.samples):
+                raise UserError(
+                    f"expected truth that fits at least nine of ten photographs, found {self.unfit} of "
+                    f"{len(self.samples)} that it does not fit; of the last: {error}"
+                ) from error
+            return None
+        if truth is None:
+            self.left_out.append((sample.image_id, NO_TRUTH))
+        return truth
 
 
-def _loader(
-    localizer: Localizer, dataset: Dataset, samples: Sequence[Sample], batch_size: int, runtime: Runtime
-) -> DataLoader[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
-    images = SampleImages(dataset, samples, localizer.config.image_size, None)
-    return DataLoader(images, batch_size=batch_size, num_workers=pick_workers(runtime, localizer.device))
+def _truth_notes(dataset: Dataset) -> Iterator[str]:
+    """What a reader of truth files has to say, where the data set has one."""
+    reader: TruthReader | None = getattr(dataset, "truth_reader", None)
+    if reader is None:
+        return
+    for name in reader.missing_images:
+        yield f"truth of no photograph: {name} is not in the split's folder"
+    yield from reader.warnings()
 
 
-def _gallery(
-    localizer: Localizer, dataset: Dataset, kept: list[_Kept], threshold: float
-) -> dict[str, list[GalleryItem]]:
-    if not kept:
-        return {}
-    normalisation = localizer.config.normalisation
-    quality = {}
-    for item in kept:
-        truth = dataset.truth(item.sample)
-        if truth is not None:
-            quality[item.sample.image_id] = image_iou(score_maps(item.raw_map, normalisation), truth, threshold)
-    ranked = sorted(kept, key=lambda item: (-quality[item.sample.image_id], item.sample.image_id))
-    middle = max(0, len(ranked) // 2 - GALLERY_SIZE // 2)
-    groups = {
-        "best": ranked[:GALLERY_SIZE],
-        "median": ranked[middle : middle + GALLERY_SIZE],
-        "worst": ranked[::-1][:GALLERY_SIZE],
-    }
-    cut = localizer.with_threshold(threshold, "oracle")
-    return {
-        name: [_item(cut, dataset, item, quality[item.sample.image_id]) for item in group]
-        for name, group in groups.items()
-    }
-
-
-def _item(localizer: Localizer, dataset: Dataset, kept: _Kept, iou: float) -> GalleryItem:
-    image = np.asarray(dataset.image(kept.sample))
-    truth = dataset.truth(kept.sample)
-    score_map = score_maps(kept.raw_map, localizer.config.normalisation)
-    if truth is None:
-        raise UserError(f"expected truth of {kept.sample.image_id}, found that it is gone: leave the files in place")
-    return GalleryItem(
-        image_id=kept.sample.image_id,
-        image=image,
-        score_map=score_map,
-        truth=truth,
-        boxes=localizer.boxes(score_map, (image.shape[0], image.shape[1])),
-        iou=iou,
-        class_name=localizer.classes[kept.sample.label],
-        predicted_name=localizer.classes[kept.predicted],
-        threshold=localizer.threshold.value,
+def _require_same_classes(dataset: Dataset, classes: tuple[str, ...]) -> None:
+    if tuple(dataset.classes) == classes:
+        return
+    unknown = [name for name in dataset.classes if name not in classes]
+    absent = [name for name in classes if name not in dataset.classes]
+    found = f"{', '.join(unknown[:5])} in {dataset.name}" if unknown else f"no {', '.join(absent[:5])}"
+    raise UserError(
+        f"expected the {len(classes)} classes that the run was trained on ({', '.join(classes[:10])}), found "
+        f"{found if unknown or absent else 'another order'}: give a data set with the same class folders"
     )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rfga.data.images import IMAGE_SUFFIXES
+from rfga.data.images import find_images
 from rfga.types import UserError
 
 
@@ -21,7 +22,7 @@ class Photograph:
 
 
 def find_photographs(paths: Sequence[Path], classes: Sequence[str]) -> list[Photograph]:
-    """All photographs that ``paths`` name, in a fixed order.
+    """All photographs that ``paths`` name, in a fixed order; a file named twice counts once.
 
     Args:
         paths: image files, folders (searched through), or ``.txt`` lists with one path a line, relative to
@@ -31,28 +32,25 @@ def find_photographs(paths: Sequence[Path], classes: Sequence[str]) -> list[Phot
     Raises:
         UserError: a path is not there, nothing is found, or two photographs would share one name.
     """
-    found: list[Photograph] = []
+    found: dict[str, Photograph] = {}
+    places: set[str] = set()
     for path in paths:
-        if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if _is_image(p))
-            found += [Photograph(p.relative_to(path).as_posix(), p, _folder_class(p, path, classes)) for p in inside]
-        elif path.suffix.lower() == ".txt" and path.is_file():
-            lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
-            found += [_listed(path.parent, line, classes) for line in lines if line]
-        elif path.exists():
-            found.append(Photograph(path.name, path, _folder_class(path, path.parent, classes)))
-        else:
-            raise UserError(f"expected a photograph, a folder or a list, found nothing at {path}: check the path")
+        for photograph in _named_by(path, classes):
+            place = _place(photograph.path)  # links stay apart, since each has a class folder
+            if place in places:
+                continue
+            places.add(place)
+            if photograph.image_id in found:
+                raise UserError(
+                    f"expected names that differ, found {photograph.image_id} for {photograph.path} and "
+                    f"{found[photograph.image_id].path}: give the folder above both"
+                )
+            found[photograph.image_id] = photograph
     if not found:
-        raise UserError(f"expected photographs in {', '.join(map(str, paths))}, found none: give another folder")
-    seen: set[str] = set()
-    for photograph in found:
-        if photograph.image_id in seen:
-            raise UserError(
-                f"expected names that differ, found {photograph.image_id} twice: give the folder above both"
-            )
-        seen.add(photograph.image_id)
-    return found
+        raise UserError(
+            f"expected photographs in {', '.join(map(str, paths))}, found none: give another folder"
+        )
+    return list(found.values())
 
 
 def read_labels(file: Path, classes: Sequence[str]) -> dict[str, int]:
@@ -62,24 +60,26 @@ def read_labels(file: Path, classes: Sequence[str]) -> dict[str, int]:
         UserError: the file is not there, or a line names an unknown class.
     """
     if not file.is_file():
-        raise UserError(f"expected --labels folder, predicted or a file, found nothing at {file}: check the path")
+        raise UserError(
+            f"expected --labels folder, predicted or a file, found nothing at {file}: check the path"
+        )
     index = {name: i for i, name in enumerate(classes)}
     labels: dict[str, int] = {}
-    with file.open(encoding="utf-8", newline="") as lines:
-        for number, row in enumerate(csv.reader(lines), start=1):
-            if not row:
-                continue
-            if len(row) != 2 or row[1].strip() not in index:
-                known = ", ".join(list(classes)[:10])
-                raise UserError(
-                    f"expected 'image,class' with a class out of {known}, found {','.join(row)!r} "
-                    f"in line {number} of {file}: correct the line"
-                )
-            labels[row[0].strip()] = index[row[1].strip()]
+    for number, row in enumerate(csv.reader(_lines(file)), start=1):
+        if not row:
+            continue
+        if len(row) != 2 or row[1].strip() not in index:
+            raise UserError(
+                f"expected 'image,class' with a class out of {', '.join(list(classes)[:10])}, found "
+                f"{','.join(row)!r} in line {number} of {file}: correct the line"
+            )
+        labels[row[0].strip()] = index[row[1].strip()]
     return labels
 
 
-def choose_labels(photographs: Sequence[Photograph], wanted: str | None, classes: Sequence[str]) -> list[int | None]:
+def choose_labels(
+    photographs: Sequence[Photograph], wanted: str | None, classes: Sequence[str]
+) -> list[int | None]:
     """The class index to box in each photograph; None stands for the most probable one.
 
     Args:
@@ -90,6 +90,10 @@ def choose_labels(photographs: Sequence[Photograph], wanted: str | None, classes
 
     Raises:
         UserError: a photograph has no class where one is needed.
+
+    Example:
+        >>> choose_labels([Photograph("cat/a.jpg", Path("cat/a.jpg"), "cat")], None, ["bat", "cat"])
+        [1]
     """
     index = {name: i for i, name in enumerate(classes)}
     if wanted is None:
@@ -98,32 +102,64 @@ def choose_labels(photographs: Sequence[Photograph], wanted: str | None, classes
         return [None] * len(photographs)
     if wanted == "folder":
         chosen = {p.image_id: index.get(p.folder_class or "") for p in photographs}
+        remedy = f"put them into folders named {', '.join(list(classes)[:10])}"
     else:
         given = read_labels(Path(wanted), classes)
         chosen = {p.image_id: given.get(p.image_id) for p in photographs}
+        remedy = f"add lines to {wanted}"
     without = [name for name, label in chosen.items() if label is None]
     if without:
         raise UserError(
             f"expected a class for every photograph, found none for {len(without)} (first {without[0]}): "
-            "use --labels predicted, or complete the labels"
+            f"use --labels predicted, or {remedy}"
         )
     return list(chosen.values())
 
 
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
+def _named_by(path: Path, classes: Sequence[str]) -> Iterator[Photograph]:
+    if path.is_dir():
+        for name in sorted(find_images(path)):
+            yield Photograph(name, path / name, _folder_class(path / name, path, classes))
+    elif path.suffix.lower() == ".txt" and path.is_file():
+        for line in _lines(path):
+            if line.strip():
+                yield _listed(path.parent, line.strip(), classes)
+    elif path.exists():
+        yield Photograph(path.name, path, _folder_class(path, path.parent, classes))
+    else:
+        raise UserError(f"expected a photograph, a folder or a list, found nothing at {path}: check the path")
 
 
 def _folder_class(path: Path, top: Path, classes: Sequence[str]) -> str | None:
-    names = set(classes)
-    around = [path.parent, *path.parent.parents]
-    inside = around[: around.index(top) + 1] if top in around else around[:1]
-    return next((folder.resolve().name for folder in inside if folder.resolve().name in names), None)
+    """The nearest class folder around ``path``, no higher than ``top``."""
+    # Without following links: a link that is named as a class counts as its folder.
+    folder, highest = Path(_place(path)).parent, Path(_place(top))
+    while folder.name not in classes:
+        if folder in (highest, folder.parent):
+            return None
+        folder = folder.parent
+    return folder.name
+
+
+def _place(path: Path) -> str:
+    """Where ``path`` is, in one spelling, without following links."""
+    return os.path.normpath(path.absolute())
 
 
 def _listed(folder: Path, line: str, classes: Sequence[str]) -> Photograph:
-    path = folder / line
+    named = Path(line)
+    path = folder / named
     if not path.is_file():
         raise UserError(f"expected a photograph at {path}, found none: correct the list")
-    image_id = Path(line).as_posix() if not Path(line).is_absolute() and ".." not in Path(line).parts else path.name
-    return Photograph(image_id, path, _folder_class(path, folder, classes))
+    if named.is_absolute() or ".." in named.parts:
+        return Photograph(path.name, path, _folder_class(path, path.parent, classes))
+    return Photograph(named.as_posix(), path, _folder_class(path, folder, classes))
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return file.read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"expected a list in UTF-8, found {file} unreadable ({error}): save it as UTF-8"
+        ) from error

@@ -2,58 +2,29 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from rfga.data.images import read_image
 from rfga.data.transforms import eval_transform
-from rfga.engine.config import Runtime
+from rfga.engine.config import RunPolicy, Runtime
 from rfga.engine.devices import pick_workers
 from rfga.engine.inputs import Photograph, choose_labels
-from rfga.engine.journal import FILE_NAME, Journal
+from rfga.engine.journal import Journal
+from rfga.engine.localize_output import LocalizeOptions, prepare_output, write_files
 from rfga.engine.localizer import Localizer
 from rfga.engine.options import resolve
-from rfga.files import make_folder, replacing, write_json
-from rfga.geometry.levelsets import foreground
+from rfga.engine.progress import Meter
+from rfga.files import write_json
 from rfga.output.export import FORMATS
-from rfga.output.pictures import overlay, write_picture
-from rfga.types import MASK_BACKGROUND, MASK_OBJECT, Prediction, UserError
-
-Progress = Callable[[Iterable[Any], int], Iterable[Any]]
-OUTPUTS = ("coco.json", "boxes.csv", "summary.json", "pictures", "maps", "masks", FILE_NAME)
-
-
-@dataclass(frozen=True)
-class LocalizeOptions:
-    """What ``localize`` writes, and how.
-
-    Args:
-        formats: names out of ``rfga.output.export.FORMATS``.
-        labels: "folder", "predicted", a file, or None to choose by what the folders are called.
-        max_boxes: boxes per photograph at most.
-        pictures: write photographs with heat map and boxes.
-        maps: write the score maps.
-        masks: write what is above the threshold as masks.
-        batch_size: photographs at a time.
-    """
-
-    formats: Sequence[str] = ("coco",)
-    labels: str | None = None
-    max_boxes: int = 1
-    pictures: bool = True
-    maps: bool = False
-    masks: bool = False
-    batch_size: int = 32
+from rfga.types import UserError
 
 
 @dataclass(frozen=True)
@@ -64,7 +35,7 @@ class Summary:
     done: int
     skipped: int  # done by an earlier run that this one went on with
     failed: dict[str, str]  # image id -> reason
-    without_box: int  # of those done: nothing above the threshold
+    without_box: int  # of those done or skipped: nothing above the threshold
 
 
 def localize(
@@ -74,9 +45,7 @@ def localize(
     options: LocalizeOptions | None = None,
     *,
     runtime: Runtime | None = None,
-    resume: bool = False,
-    overwrite: bool = False,
-    progress: Progress = lambda items, total: items,
+    policy: RunPolicy | None = None,
 ) -> Summary:
     """Boxes for every photograph, written below ``out``; a bad file is recorded and never ends the run.
 
@@ -86,119 +55,133 @@ def localize(
         out: folder for everything that is written.
         options: formats, classes, pictures.
         runtime: device and workers.
-        resume: skip what an earlier run did.
-        overwrite: remove an earlier run's output first.
-        progress: wraps an iterable and its length, to show a bar.
+        policy: skip what an earlier run did, or remove its output first.
 
     Raises:
         UserError: unknown format, no class where one is needed, or a folder that holds something already.
     """
-    options, runtime = options or LocalizeOptions(), runtime or Runtime()
-    writers = {name: resolve(FORMATS, name, "format") for name in options.formats}
+    options, runtime, policy = options or LocalizeOptions(), runtime or Runtime(), policy or RunPolicy()
+    writers = [resolve(FORMATS, name, "format") for name in options.formats]
     labels = choose_labels(photographs, options.labels, localizer.classes)
-    _prepare(out, resume=resume, overwrite=overwrite)
-    with Journal(out, _settings(localizer, options), resume=resume) as journal:
-        chosen = {p.image_id: label for p, label in zip(photographs, labels, strict=True)}
-        waiting = [p for p in photographs if p.image_id not in journal.done]
-        skipped = len(photographs) - len(waiting)
-        loader = DataLoader(
-            _Files(waiting, localizer.config.image_size),
-            batch_size=options.batch_size,
-            num_workers=pick_workers(runtime, localizer.device) if len(waiting) > options.batch_size else 0,
-            collate_fn=_collate,
-        )
-        for batch in progress(loader, len(loader)):
-            _do_batch(localizer, waiting, chosen, batch, journal, out, options)
-        for write in writers.values():
-            write(journal.predictions(), localizer.classes, out)
+    prepare_output(out, policy)
+    settings = _settings(localizer, options)
+    with Journal(out, settings, resume=policy.resume) as journal:
+        todo = [
+            _Todo(photograph, label, photograph.image_id in journal.done)
+            for photograph, label in zip(photographs, labels, strict=True)
+        ]
+        waiting = sum(not item.done for item in todo)
+        _Work(localizer, journal, out, options).run(todo, runtime)
+        ids = [photograph.image_id for photograph in photographs]
+        for write in writers:
+            write(journal.predictions(ids), localizer.classes, out)
         summary = Summary(
             inputs=len(photographs),
-            done=len(photographs) - skipped - len(journal.failures),
-            skipped=skipped,
+            done=waiting - len(journal.failures),
+            skipped=len(photographs) - waiting,
             failed=dict(journal.failures),
-            without_box=sum(1 for p in journal.predictions() if not len(p.boxes)),
+            without_box=sum(1 for prediction in journal.predictions(ids) if not len(prediction.boxes)),
         )
-    write_json(out / "summary.json", {**summary.__dict__, "settings": _settings(localizer, options)})
+    write_json(out / "summary.json", {**asdict(summary), "settings": settings})
     return summary
 
 
 @dataclass(frozen=True)
+class _Todo:
+    photograph: Photograph
+    label: int | None  # the class to box; None: the most probable one
+    done: bool  # by an earlier run
+
+
+@dataclass(frozen=True)
 class _Read:
-    position: int
-    pixels: Tensor | None
-    size_hw: tuple[int, int]
+    todo: _Todo
+    pixels: Tensor | None  # (3, S, S) uint8; None where the file was done before or cannot be read
+    size_hw: tuple[int, int]  # of the original photograph
     reason: str
 
 
 class _Files(TorchDataset[_Read]):
     """Photographs as the network wants them; one that cannot be read comes with the reason."""
 
-    def __init__(self, photographs: Sequence[Photograph], image_size: int) -> None:
-        self.photographs, self.image_size = photographs, image_size
-
-    def __len__(self) -> int:
-        return len(self.photographs)
+    def __init__(self, todo: Sequence[_Todo], image_size: int) -> None:
+        self.todo, self.image_size = todo, image_size
 
     def __getitem__(self, index: int) -> _Read:
+        todo = self.todo[index]
+        if todo.done:
+            return _Read(todo, None, (0, 0), "")
         try:
-            image = read_image(self.photographs[index].path)
+            image = read_image(todo.photograph.path)
         except UserError as error:
-            return _Read(index, None, (0, 0), str(error))
-        return _Read(index, eval_transform(image, self.image_size), (image.height, image.width), "")
+            return _Read(todo, None, (0, 0), str(error))
+        return _Read(todo, eval_transform(image, self.image_size), (image.height, image.width), "")
 
 
-def _collate(items: list[_Read]) -> list[_Read]:
+def _as_list(items: list[_Read]) -> list[_Read]:
     return items
 
 
-def _do_batch(
-    localizer: Localizer,
-    photographs: Sequence[Photograph],
-    chosen: dict[str, int | None],
-    batch: list[_Read],
-    journal: Journal,
-    out: Path,
-    options: LocalizeOptions,
-) -> None:
-    for item in batch:
-        if item.pixels is None:
-            journal.failed(photographs[item.position].image_id, item.reason)
-    good = [(item, item.pixels) for item in batch if item.pixels is not None]
-    if not good:
-        return
-    ids = [photographs[item.position].image_id for item, _ in good]
-    labels = [chosen[image_id] for image_id in ids]
-    # Either every photograph has its class or none has: choose_labels sees to it.
-    given = None if labels[0] is None else torch.tensor([label for label in labels if label is not None])
-    scored = localizer.score(torch.stack([pixels for _, pixels in good]), given)
-    predictions = localizer.predictions(scored, ids, [item.size_hw for item, _ in good], options.max_boxes)
-    for prediction, (item, _) in zip(predictions, good, strict=True):
-        _write_files(prediction, photographs[item.position].path, out, options)
-        journal.add(prediction)
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """What all batches share."""
 
+    localizer: Localizer
+    journal: Journal
+    out: Path
+    options: LocalizeOptions
 
-def _write_files(prediction: Prediction, path: Path, out: Path, options: LocalizeOptions) -> None:
-    score_map = prediction.score_map
-    if score_map is None:
-        return
-    if options.pictures:
-        picture = overlay(np.asarray(read_image(path)), score_map, prediction.boxes, None)
-        write_picture(out / "pictures" / f"{prediction.image_id}.jpg", picture)
-    if options.maps:
-        target = out / "maps" / f"{prediction.image_id}.npy"
-        with replacing(target) as temporary, temporary.open("wb") as stream:
-            np.save(stream, score_map.astype(np.float32))
-    if options.masks:
-        mask = np.where(foreground(score_map, prediction.threshold), MASK_OBJECT, MASK_BACKGROUND).astype(np.uint8)
-        target = out / "masks" / Path(prediction.image_id).with_suffix(".png")
-        size_wh = (prediction.size_hw[1], prediction.size_hw[0])
-        with replacing(target) as temporary:
-            Image.fromarray(mask).resize(size_wh, Image.Resampling.NEAREST).save(temporary, format="PNG")
+    def run(self, todo: Sequence[_Todo], runtime: Runtime) -> None:
+        size, count = self.options.batch_size, len(todo)
+        # A photograph keeps its place in its batch even where its neighbours are done or cannot be read:
+        # convolutions round differently at other batch sizes, and a run that goes on must end the same.
+        batches = [list(range(start, min(start + size, count))) for start in range(0, count, size)]
+        batches = [batch for batch in batches if not all(todo[index].done for index in batch)]
+        loader = DataLoader(
+            _Files(todo, self.localizer.config.image_size),
+            batch_sampler=batches,
+            # A single batch is read before workers have started.
+            num_workers=pick_workers(runtime, self.localizer.device) if len(batches) > 1 else 0,
+            collate_fn=_as_list,
+        )
+        with Meter("localizing", sum(not item.done for item in todo), quiet=runtime.quiet) as meter:
+            for batch in loader:
+                self._batch(batch)
+                meter.advance(sum(not item.todo.done for item in batch))
+
+    def _batch(self, batch: list[_Read]) -> None:
+        for item in batch:
+            if item.pixels is None and not item.todo.done:
+                self.journal.failed(item.todo.photograph.image_id, item.reason)
+        good = [(row, item) for row, item in enumerate(batch) if item.pixels is not None]
+        if not good:
+            return
+        side = self.localizer.config.image_size
+        blank = torch.zeros(3, side, side, dtype=torch.uint8)
+        pixels = torch.stack([blank if item.pixels is None else item.pixels for item in batch])
+        labels = [item.todo.label for item in batch if item.todo.label is not None]
+        # Either every photograph has its class or none has: choose_labels sees to it.
+        scored = self.localizer.score(pixels, torch.tensor(labels) if labels else None)
+        predictions = self.localizer.predictions(
+            scored.rows([row for row, _ in good]),
+            [item.todo.photograph.image_id for _, item in good],
+            [item.size_hw for _, item in good],
+            self.options.max_boxes,
+        )
+        for prediction, (_, item) in zip(predictions, good, strict=True):
+            try:
+                write_files(prediction, item.todo.photograph.path, self.out, self.options)
+            except UserError as error:
+                self.journal.failed(prediction.image_id, str(error))
+            else:
+                self.journal.add(prediction)
 
 
 def _settings(localizer: Localizer, options: LocalizeOptions) -> dict[str, Any]:
+    """What decides the output; it stands in summary.json, and a run that goes on must agree with it."""
     return {
         "method": localizer.config.method,
+        "model": localizer.fingerprint,
         "normalisation": localizer.config.normalisation,
         "threshold": localizer.threshold.value,
         "threshold_source": localizer.threshold.source,
@@ -208,19 +191,3 @@ def _settings(localizer: Localizer, options: LocalizeOptions) -> dict[str, Any]:
         "maps": options.maps,
         "masks": options.masks,
     }
-
-
-def _prepare(out: Path, *, resume: bool, overwrite: bool) -> None:
-    make_folder(out)
-    held = sorted(p.name for p in out.iterdir())
-    if held and not (resume or overwrite):
-        raise UserError(
-            f"expected a new folder for the boxes, found {out} with {len(held)} entries: "
-            "add --resume to go on, --overwrite to replace it, or choose another --out"
-        )
-    if overwrite:
-        if held and FILE_NAME not in held:
-            raise UserError(f"expected output of rfga localize to overwrite, found none in {out}: choose another --out")
-        for name in OUTPUTS:
-            target = out / name
-            shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)

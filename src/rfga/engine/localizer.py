@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from rfga.engine.build import build_method
+from rfga.engine.build import trained_method
 from rfga.engine.config import TrainConfig
 from rfga.engine.devices import pick_device
 from rfga.engine.images import normalised
@@ -19,7 +22,7 @@ from rfga.geometry.boxes import boxes_from_pixels
 from rfga.geometry.levelsets import component_boxes
 from rfga.geometry.maps import EVAL_SIZE_HW, score_maps
 from rfga.methods.base import Method
-from rfga.types import FloatArray, Prediction, UserError
+from rfga.types import FloatArray, IntArray, Prediction
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +32,12 @@ class Scored:
     logits: FloatArray  # (B, K)
     raw_maps: FloatArray  # (B, h, w) as the method gave them
     maps: FloatArray  # (B, 224, 224) in [0, 1]
-    labels: np.ndarray[tuple[int], np.dtype[np.int64]]  # (B,) the classes the maps are of
+    labels: IntArray  # (B,) the classes the maps are of
+
+    def rows(self, rows: Sequence[int]) -> Scored:
+        """Those of some images of the batch."""
+        chosen = list(rows)
+        return Scored(self.logits[chosen], self.raw_maps[chosen], self.maps[chosen], self.labels[chosen])
 
 
 class Localizer:
@@ -41,6 +49,21 @@ class Localizer:
         config: the settings it was trained with.
         threshold: the fraction of a map's maximum above which a pixel belongs to the object.
         device: where it computes.
+
+    Example:
+        >>> from rfga.data.transforms import eval_transform
+        >>> from rfga.engine.build import build_method
+        >>> from PIL import Image
+        >>> config = TrainConfig(method="cam", backbone="test_resnet", weights="none", image_size=64)
+        >>> threshold = Threshold(0.3, "fixed")
+        >>> localizer = Localizer(build_method(config, 2), ("perch", "tench"), config, threshold)
+        >>> photograph = Image.linear_gradient("L").convert("RGB").resize((80, 60))
+        >>> scored = localizer.score(eval_transform(photograph, config.image_size)[None])
+        >>> scored.logits.shape, scored.maps.shape
+        ((1, 2), (1, 224, 224))
+        >>> [found] = localizer.predictions(scored, ["a.jpg"], [(60, 80)])
+        >>> found.size_hw, found.boxes.shape
+        ((60, 80), (1, 4))
     """
 
     def __init__(
@@ -52,11 +75,11 @@ class Localizer:
         device: torch.device | None = None,
     ) -> None:
         self.device = device or pick_device("cpu")
-        self.method = method.eval().to(self.device, memory_format=torch.channels_last)
+        self.method = method.eval().to(self.device).to(memory_format=torch.channels_last)
         self.classes, self.config, self.threshold = classes, config, threshold
 
     @classmethod
-    def load(cls, run: Path, *, device: str = "auto", normalisation: str | None = None) -> Localizer:
+    def load(cls, run: Path | str, *, device: str = "auto", normalisation: str | None = None) -> Localizer:
         """The model of a run folder; no code in it is run.
 
         Args:
@@ -67,20 +90,21 @@ class Localizer:
         Raises:
             UserError: the folder is no finished run, or is damaged.
         """
-        folder = RunFolder(run)
-        config, _ = folder.read_config()
-        weights, classes = folder.read_model(), folder.read_classes()
-        method = build_method(replace(config, weights="none"), len(classes))
-        try:
-            method.load_state_dict(weights)
-        except RuntimeError as error:
-            raise UserError(
-                f"expected the weights that {run / 'config.yaml'} describes, found others: train again"
-            ) from error
+        folder = RunFolder(Path(run))
+        method, config = trained_method(folder)
         if normalisation is not None:
             config = TrainConfig.from_dict({**config.to_dict(), "normalisation": normalisation})
         threshold = run_threshold(folder.read_metrics(), config.normalisation)
-        return cls(method, classes, config, threshold, pick_device(device))
+        return cls(method, folder.read_classes(), config, threshold, pick_device(device))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of the weights: the same for the same network, another for any other."""
+        digest = hashlib.blake2b(digest_size=16)
+        for name, value in self.method.state_dict().items():
+            digest.update(name.encode())
+            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
 
     def with_threshold(self, value: float, source: str) -> Localizer:
         """The same model with another threshold."""
@@ -95,9 +119,9 @@ class Localizer:
         """
         images = normalised(pixels.to(self.device, non_blocking=True), self.method.backbone)
         found = self.method.localize(images, None if labels is None else labels.to(self.device))
-        raw = found.maps[:, 0].double().cpu().numpy()
+        raw = found.maps[:, 0].cpu().double().numpy()
         return Scored(
-            logits=found.logits.double().cpu().numpy(),
+            logits=found.logits.cpu().double().numpy(),
             raw_maps=raw,
             maps=score_maps(raw, self.config.normalisation, EVAL_SIZE_HW),
             labels=found.labels[:, 0].cpu().numpy(),

@@ -6,12 +6,14 @@ import importlib
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 from docstring_parser import parse as parse_docstring
 from jsonargparse import ArgumentError, ArgumentParser
 
 from rfga.types import UserError
+
+_CHOICE = "one of "
 
 
 @dataclass(frozen=True)
@@ -35,26 +37,32 @@ def resolve(registry: Mapping[str, str], name: str, kind: str) -> Any:
         'Path'
     """
     if name not in registry:
-        raise UserError(f"expected a {kind} out of {', '.join(registry)}, found {name!r}")
+        raise UserError(f"expected a {kind} out of {', '.join(registry)}, found {name!r}: give one of these")
     module, _, attribute = registry[name].partition(":")
     return getattr(importlib.import_module(module), attribute)
 
 
 def options_of(cls: type) -> list[Option]:
     """The keyword-only arguments of a constructor with the sentences of the class's docstring."""
-    said = {p.arg_name: " ".join((p.description or "").split()) for p in parse_docstring(cls.__doc__ or "").params}
+    documented = parse_docstring(cls.__doc__ or "").params
+    said = {p.arg_name: " ".join((p.description or "").split()) for p in documented}
     return [
         Option(name, _type_name(p.annotation), p.default, said.get(name, ""))
-        for name, p in inspect.signature(cls).parameters.items()
+        for name, p in inspect.signature(cls, eval_str=True).parameters.items()
         if p.kind is inspect.Parameter.KEYWORD_ONLY
     ]
 
 
-def typed_options(cls: type, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The ``given`` options of a constructor, converted to their types.
+def typed_options(cls: type, given: Mapping[str, Any], kind: str = "option") -> dict[str, Any]:
+    """The ``given`` keyword-only arguments of a constructor, converted to their types.
+
+    Args:
+        cls: whose constructor it is.
+        given: values by name, as text or of any type.
+        kind: what the message calls them.
 
     Raises:
-        UserError: an unknown option (the message names the valid ones), or a value of another type.
+        UserError: an unknown name (the message lists the valid ones), or a value of another type.
 
     Example:
         >>> class Thing:
@@ -62,23 +70,31 @@ def typed_options(cls: type, given: Mapping[str, Any]) -> dict[str, Any]:
         >>> typed_options(Thing, {"size": "5"})
         {'size': 5}
     """
-    valid = [option.name for option in options_of(cls)]
-    if unknown := sorted(set(given) - set(valid)):
-        names = f"one of {', '.join(valid)}" if valid else "none, since it has no options"
-        raise UserError(f"expected as option {names}, found {', '.join(unknown)}")
+    valid = {option.name: option for option in options_of(cls)}
+    if unknown := [str(name) for name in given if name not in valid]:
+        names = f"one of {', '.join(valid)}" if valid else f"none, since there is no {kind}"
+        raise UserError(f"expected as {kind} {names}, found {', '.join(unknown)}: correct or remove it")
     parser = ArgumentParser(exit_on_error=False)
-    skipped = {p.name for p in inspect.signature(cls).parameters.values()} - set(valid)
-    parser.add_class_arguments(cls, skip=skipped)
-    try:
-        parsed = parser.parse_object(dict(given)).as_dict()
-    except (ArgumentError, TypeError, ValueError) as error:
-        raise UserError(f"expected options of the right type, found {dict(given)}: {_last_line(error)}") from error
-    return {name: parsed[name] for name in given}
+    parser.add_class_arguments(cls, skip=set(inspect.signature(cls).parameters) - set(valid))
+    typed = {}
+    for name, value in given.items():
+        option = valid[name]
+        wrong = UserError(f"expected {kind} {name} to be {option.type}, found {value!r}: correct it")
+        if value is None and option.default is not None:
+            raise wrong  # the parser takes None for "not given"
+        try:
+            typed[name] = parser.parse_object({name: _spelled(value, option)}).as_dict()[name]
+        except (ArgumentError, TypeError, ValueError) as error:
+            raise wrong from error
+    return typed
 
 
-def _type_name(annotation: Any) -> str:
-    return annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
+def _spelled(value: Any, option: Option) -> Any:
+    """A choice that YAML reads as a number (precision: 32) as the text it is."""
+    return str(value) if option.type.startswith(_CHOICE) and isinstance(value, int | float) else value
 
 
-def _last_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[-1].strip()
+def _type_name(hint: Any) -> str:
+    if get_origin(hint) is Literal:
+        return _CHOICE + ", ".join(map(str, get_args(hint)))
+    return hint.__name__ if isinstance(hint, type) and not get_args(hint) else str(hint)

@@ -1,55 +1,79 @@
-"""What a person sees of a training run: a bar on a terminal, one plain line an epoch elsewhere."""
+"""What a person sees of long work: a bar on a terminal, a plain line now and then elsewhere."""
 
 from __future__ import annotations
 
 import sys
 import time
-from typing import Any
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
 
-import lightning
-from lightning.pytorch.callbacks import Callback, RichProgressBar
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from rfga.engine.run_folder import RunFolder
-
-
-def progress_callbacks(run: RunFolder, quiet: bool) -> list[Callback]:
-    """A bar where a person watches, and always the history in metrics.json."""
-    callbacks: list[Callback] = [History(run, quiet=quiet)]
-    if not quiet and sys.stderr.isatty():
-        callbacks.append(RichProgressBar(leave=True))
-    return callbacks
+SECONDS_BETWEEN_LINES = 20.0
 
 
-class History(Callback):
-    """Writes each epoch's numbers to metrics.json, and prints them in one line."""
+def announcer(quiet: bool) -> Callable[[str], None]:
+    """Prints sentences at once, or nothing where it is quiet."""
 
-    def __init__(self, run: RunFolder, *, quiet: bool) -> None:
-        self.run, self.quiet = run, quiet
-        self.started = 0.0
+    def say(text: str) -> None:
+        if not quiet:
+            print(text, flush=True)
 
-    def on_train_epoch_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        """Take the time."""
-        self.started = time.perf_counter()
+    return say
 
-    def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        """Record and print the epoch that has ended (validation of the epoch has run before this)."""
-        if not trainer.is_global_zero:
-            return
-        seconds = time.perf_counter() - self.started
-        entry = self.entry(trainer, seconds)
-        kept = [old for old in self.run.read_metrics().get("history", []) if old["epoch"] < entry["epoch"]]
-        self.run.update_metrics(history=[*kept, entry])
-        if not self.quiet:
-            top1 = f", val top-1 {100 * entry['val_top1']:.1f} %" if "val_top1" in entry else ""
-            print(
-                f"epoch {entry['epoch']}/{trainer.max_epochs}: loss {entry['train_loss']:.4f}{top1}, {seconds:.0f} s",
-                flush=True,
+
+class Meter:
+    """Counts photographs on the standard error while a block runs; what is short says nothing.
+
+    Args:
+        what: is being done.
+        total: number of photographs.
+        quiet: show nothing.
+
+    Example:
+        >>> with Meter("evaluating", total=40, quiet=True) as meter:
+        ...     meter.advance(32)
+        >>> meter.done
+        32
+    """
+
+    def __init__(self, what: str, total: int, *, quiet: bool) -> None:
+        self.what, self.total, self.quiet = what, total, quiet
+        self.done = 0
+        self._bar: Progress | None = None
+        self._last_line = time.monotonic()
+
+    def advance(self, count: int, note: str = "") -> None:
+        """Count more photographs; ``note`` stands behind the number until the next call."""
+        self.done += count
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], completed=self.done, note=note)
+        elif not self.quiet and time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
+            self._last_line = time.monotonic()
+            ending = f", {note}" if note else ""
+            print(f"{self.what}: {self.done} of {self.total}{ending}", file=sys.stderr, flush=True)
+
+    def __enter__(self) -> Self:
+        self._last_line = time.monotonic()
+        if not self.quiet and sys.stderr.isatty():
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[note]}"),
+                console=Console(stderr=True),
+                transient=True,  # what lasts is printed as a line
             )
+            self._bar.add_task(self.what, total=self.total, note="")
+            self._bar.start()
+        return self
 
-    def entry(self, trainer: lightning.Trainer, seconds: float) -> dict[str, Any]:
-        """The epoch's number, loss, validation accuracy where there is one, and time."""
-        measured = trainer.callback_metrics
-        entry: dict[str, Any] = {"epoch": trainer.current_epoch + 1, "train_loss": float(measured["train_loss_epoch"])}
-        if "val_top1" in measured and not trainer.sanity_checking:
-            entry["val_top1"] = float(measured["val_top1"])
-        return {**entry, "seconds": round(seconds, 2)}
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None

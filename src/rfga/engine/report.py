@@ -2,48 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from rfga.engine.evaluate import Evaluation
 from rfga.engine.run_folder import RunFolder
 from rfga.output.report import MethodReport, write_report
 
+LEFT_OUT_SHOWN = 20
 
-def method_report(run: RunFolder, evaluation: Evaluation) -> MethodReport:
-    """One run's column of the report."""
+
+def method_report(run: RunFolder, evaluation: Evaluation | None) -> MethodReport:
+    """One run's column of the report; without an evaluation it holds the history of training alone."""
     config, data = run.read_config()
     settings = {name: str(value) for name, value in config.to_dict().items()}
+    trained_on = {
+        "dataset": data.get("name", ""),
+        "split": "train",
+        "images": data.get("train_photographs", 0),
+    }
     return MethodReport(
         name=config.method,
-        evaluation=evaluation.result,
-        curves=evaluation.curves,
+        evaluation={**trained_on, "metrics": {}} if evaluation is None else evaluation.result,
+        curves={} if evaluation is None else evaluation.curves,
         history=run.read_metrics().get("history", []),
-        gallery=evaluation.gallery,
+        gallery={} if evaluation is None else evaluation.gallery,
         settings={**settings, "data": str(data.get("name", ""))},
     )
 
 
-def write_run_report(run: RunFolder, evaluation: Evaluation) -> Path:
-    """``report.html`` of one run."""
+def write_run_report(run: RunFolder, evaluation: Evaluation | None) -> Path:
+    """``report.html`` of one run, with what was left out of training and of the evaluation as notes."""
     report = method_report(run, evaluation)
-    title = f"{report.name} on {evaluation.result['dataset']}, {evaluation.result['split']}"
+    _, data = run.read_config()
+    notes = [f"skipped in training: {item['image']}: {item['reason']}" for item in data.get("skipped", [])]
+    notes = shortened(notes, "photographs were skipped in training")
+    if evaluation is None:
+        title = f"{report.name} on {data.get('name', '')}: training"
+        notes.append("Nothing was measured: there is no val split to validate on.")
+    else:
+        title = f"{report.name} on {evaluation.result['dataset']}, {evaluation.result['split']}"
+        notes += evaluation_notes(evaluation)
     path = run.path / "report.html"
-    write_report(path, title, [report], notes=left_out_notes([evaluation]))
+    write_report(path, title, [report], notes=notes)
     return path
 
 
-def left_out_notes(evaluations: Sequence[Evaluation]) -> list[str]:
-    """One sentence for each photograph that was not scored, twenty at most."""
-    lost = sorted({f"{name}: {reason}" for evaluation in evaluations for name, reason in evaluation.left_out})
-    more = [f"and {len(lost) - 20} more photographs were left out"] if len(lost) > 20 else []
-    return [f"left out: {text}" for text in lost[:20]] + more
+def evaluation_notes(evaluation: Evaluation) -> list[str]:
+    """A sentence for each photograph not scored and each oddity of the truth, twenty of each at most."""
+    left_out = [f"left out {name}: {reason}" for name, reason in evaluation.left_out]
+    return [
+        *shortened(left_out, "photographs were left out"),
+        *shortened(list(evaluation.notes), "remarks on the truth"),
+    ]
+
+
+def shortened(lines: list[str], what: str) -> list[str]:
+    """The first lines, and how many there are besides.
+
+    Example:
+        >>> shortened(["a"] * 22, "photographs were left out")[-1]
+        'and 2 more photographs were left out'
+    """
+    more = len(lines) - LEFT_OUT_SHOWN
+    return lines[:LEFT_OUT_SHOWN] + ([f"and {more} more {what}"] if more > 0 else [])
 
 
 def record_evaluation(run: RunFolder, evaluation: Evaluation, normalisation: str) -> None:
     """Keep the numbers in metrics.json and, from the validation split, the thresholds."""
     held = run.read_metrics()
     split = evaluation.result["split"]
-    run.update_metrics(evaluations={**held.get("evaluations", {}), split: evaluation.result})
+    entries = {"evaluations": {**held.get("evaluations", {}), split: evaluation.result}}
     if split == "val" and evaluation.best_thresholds:
-        run.update_metrics(thresholds={**held.get("thresholds", {}), normalisation: evaluation.best_thresholds})
+        entries["thresholds"] = {**held.get("thresholds", {}), normalisation: evaluation.best_thresholds}
+    run.update_metrics(**entries)

@@ -16,11 +16,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from rfga.engine.config import TrainConfig
-from rfga.files import make_folder, replacing, write_json, write_yaml
+from rfga.engine.config import RunPolicy, TrainConfig
+from rfga.files import is_leftover, remove_leftovers, replacing, require_writable, write_json, write_yaml
 from rfga.types import UserError
 
-NAMES = ("config.yaml", "model.safetensors", "classes.json", "metrics.json", "report.html", "checkpoints")
+# The settings come last, for they are the sign by which a folder is known as a run.
+NAMES = ("model.safetensors", "metrics.json", "report.html", "checkpoints", "classes.json", "config.yaml")
 
 
 class RunFolder:
@@ -35,38 +36,53 @@ class RunFolder:
         self.checkpoint = path / "checkpoints" / "last.ckpt"
 
     @property
+    def is_started(self) -> bool:
+        """Whether the settings of a run are there."""
+        return (self.path / "config.yaml").is_file()
+
+    @property
     def is_finished(self) -> bool:
         """Whether training ended and left its model."""
-        return (self.path / "model.safetensors").is_file()
+        return self.is_started and (self.path / "model.safetensors").is_file()
 
-    def prepare(self, *, resume: bool, overwrite: bool) -> None:
-        """Make the folder ready for training without ever losing somebody's files.
+    def check(self, policy: RunPolicy) -> None:
+        """See before long work whether training may write here; files in the folder stay as they are.
 
         Raises:
-            UserError: the folder holds something and neither going on nor overwriting was asked for, or it
-                holds files that are not a run's.
+            UserError: the folder cannot be written, holds something and neither going on nor overwriting was
+                asked for, or holds files that are not a run's.
         """
-        if self.path.exists() and not self.path.is_dir():
-            raise UserError(f"expected a folder for the run, found a file at {self.path}: choose another --out")
-        held = sorted(p.name for p in self.path.iterdir()) if self.path.is_dir() else []
-        if held and not (resume or overwrite):
+        require_writable(self.path / "config.yaml")
+        names = [path.name for path in self.path.iterdir()]
+        held = [name for name in names if not is_leftover(name)]
+        if held and not (policy.resume or policy.overwrite):
             raise UserError(
                 f"expected a new folder for the run, found {self.path} with {len(held)} entries: "
                 "add --resume to go on with it, --overwrite to start anew, or choose another --out"
             )
-        if held and overwrite:
-            if "config.yaml" not in held:
-                raise UserError(
-                    f"expected a run to overwrite, found {self.path} without config.yaml: choose another --out"
-                )
+        if held and not self._is_run():
+            wish = "overwrite" if policy.overwrite else "go on with"
+            raise UserError(
+                f"expected a run to {wish}, found {self.path} with other files and no config.yaml of a run: "
+                "choose another --out"
+            )
+
+    def start(
+        self, config: TrainConfig, classes: tuple[str, ...], data: dict[str, Any], policy: RunPolicy
+    ) -> None:
+        """Record settings, classes and data before the first step, in place of an earlier run if so wished.
+
+        Raises:
+            UserError: see ``check``.
+        """
+        self.check(policy)
+        if policy.overwrite:
             for name in NAMES:
                 _remove(self.path / name)
-        make_folder(self.path)
-
-    def write_start(self, config: TrainConfig, classes: tuple[str, ...], data: dict[str, Any]) -> None:
-        """Record settings, classes and data before the first step."""
-        write_json(self.path / "classes.json", list(classes))
+        for folder in (self.path, self.checkpoint.parent):
+            remove_leftovers(folder)
         write_yaml(self.path / "config.yaml", {"train": config.to_dict(), "data": data})
+        write_json(self.path / "classes.json", list(classes))
 
     def write_model(self, state: dict[str, Tensor]) -> None:
         """The final weights, as named tensors without code."""
@@ -79,16 +95,25 @@ class RunFolder:
         Raises:
             UserError: the folder is not a run, or its config is damaged.
         """
-        text = self._read("config.yaml")
+        path = self.path / "config.yaml"
         try:
-            held = yaml.safe_load(text)
-            return TrainConfig.from_dict(held["train"]), dict(held["data"])
-        except (yaml.YAMLError, TypeError, KeyError, AttributeError) as error:
-            raise UserError(f"expected settings in {self.path / 'config.yaml'}, found it damaged ({error})") from error
+            held = yaml.safe_load(self._read("config.yaml"))
+            settings, data = dict(held["train"]), dict(held["data"])
+        except (yaml.YAMLError, TypeError, KeyError, ValueError) as error:
+            raise UserError(
+                f"expected the settings of a run in {path}, found it damaged ({error}): train again"
+            ) from error
+        try:
+            return TrainConfig.from_dict(settings), data
+        except UserError as error:
+            raise UserError(f"{error} (in {path})") from error
 
     def read_classes(self) -> tuple[str, ...]:
         """The class names, in the order of their indices."""
-        return tuple(str(name) for name in self._read_json("classes.json"))
+        names = self._read_json("classes.json")
+        if not isinstance(names, list):
+            raise UserError(f"expected class names in {self.path / 'classes.json'}, found none: train again")
+        return tuple(str(name) for name in names)
 
     def read_model(self) -> dict[str, Tensor]:
         """The final weights.
@@ -99,31 +124,52 @@ class RunFolder:
         path = self.path / "model.safetensors"
         if not path.is_file():
             self._read("config.yaml")  # a folder that is no run at all is told so first
-            raise UserError(f"expected a trained model in {self.path}, found none yet: finish it with train --resume")
+            raise UserError(
+                f"expected a trained model in {self.path}, found none yet: finish it with rfga train --resume"
+            )
         try:
             return load_file(path)
         except (SafetensorError, OSError) as error:
-            raise UserError(f"expected weights in {path}, found the file damaged ({error}): train again") from error
+            raise UserError(
+                f"expected weights in {path}, found the file damaged ({error}): train again"
+            ) from error
 
     def read_metrics(self) -> dict[str, Any]:
         """What training and evaluations measured; empty before the first of them."""
-        return dict(self._read_json("metrics.json")) if (self.path / "metrics.json").is_file() else {}
+        path = self.path / "metrics.json"
+        held = self._read_json(path.name) if path.is_file() else {}
+        if not isinstance(held, dict):
+            raise UserError(f"expected numbers by name in {path}, found none: remove it")
+        return held
 
     def update_metrics(self, **entries: Any) -> None:
         """Add or replace entries of metrics.json."""
         write_json(self.path / "metrics.json", {**self.read_metrics(), **entries})
 
+    def _is_run(self) -> bool:
+        try:
+            held = yaml.safe_load(self._read("config.yaml"))
+        except (UserError, yaml.YAMLError):
+            return False
+        return isinstance(held, dict) and {"train", "data"} <= held.keys()
+
     def _read_json(self, name: str) -> Any:
         try:
             return json.loads(self._read(name))
         except json.JSONDecodeError as error:
-            raise UserError(f"expected JSON in {self.path / name}, found it damaged ({error})") from error
+            path = self.path / name
+            raise UserError(f"expected JSON in {path}, found it damaged ({error}): remove it") from error
 
     def _read(self, name: str) -> str:
         path = self.path / name
         if not path.is_file():
-            raise UserError(f"expected a run folder with {name}, found none at {self.path}: give the --out of rfga train")
-        return path.read_text(encoding="utf-8")
+            raise UserError(
+                f"expected a run folder with {name}, found none at {path}: give the --out of rfga train"
+            )
+        try:
+            return path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"expected text in {path}, found it unreadable ({error}): train again") from error
 
 
 def _remove(path: Path) -> None:

@@ -10,13 +10,15 @@ import lightning
 import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
+from torchmetrics import MeanMetric
 
 from rfga.engine.config import TrainConfig
 from rfga.engine.images import normalised
 from rfga.methods.base import Method
 from rfga.types import UserError
 
-SEED_STEP = 1_000_003  # spreads (seed, epoch) over different seeds of the global generator
+SEED_STEP = 1_000_003  # spreads (seed, step) over different seeds of the global generator
+LOWER_RATE = "lower --lr and start anew with --overwrite"
 
 
 class TrainingModule(lightning.LightningModule):
@@ -34,11 +36,11 @@ class TrainingModule(lightning.LightningModule):
         self.config = config
         self.steps_per_epoch = steps_per_epoch
         self.generator = torch.Generator().manual_seed(config.seed)
-        self.correct = self.seen = 0
+        self.val_top1 = MeanMetric()
 
     def on_train_epoch_start(self) -> None:
-        """Start each epoch from a known state, so that a run that goes on equals one that never stopped."""
-        torch.manual_seed(self.config.seed * SEED_STEP + self.current_epoch)
+        """Let everything learn but what is frozen."""
+        self.method.train()
         if self.config.freeze_backbone:
             self.method.backbone.network.eval()  # statistics stay those of the pretrained weights
 
@@ -46,38 +48,47 @@ class TrainingModule(lightning.LightningModule):
         """The method's loss of one batch.
 
         Raises:
-            UserError: the loss is no longer a number.
+            UserError: the loss is no longer a number, or the method cannot train on such a batch.
         """
+        # Dropout draws from the global generator: with a known state at each step, a run that goes on
+        # equals one that never stopped, whatever else has drawn in between.
+        torch.manual_seed(self.config.seed * SEED_STEP + self.global_step)
         pixels, labels, _ = batch
         images = normalised(pixels, self.method.backbone)
-        loss = self.method.loss(images, labels, self.generator)
+        try:
+            loss = self.method.loss(images, labels, self.generator)
+        except ValueError as error:
+            raise UserError(str(error)) from error
         if not torch.isfinite(loss):
             raise UserError(
-                f"expected a finite loss, found {float(loss)} at step {batch_idx + 1} of epoch {self.current_epoch + 1}: "
-                "lower --lr; the checkpoint of the last whole epoch is kept"
+                f"expected a finite loss, found {loss.item()} at step {batch_idx + 1} of epoch "
+                f"{self.current_epoch + 1}: {LOWER_RATE}"
             )
-        self.log("train_loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=len(labels))
+        self.log("train_loss", loss, on_step=True, on_epoch=True, batch_size=len(labels))
         return loss
 
-    def on_validation_epoch_start(self) -> None:
-        """Count anew."""
-        self.correct = self.seen = 0
+    def on_train_epoch_end(self) -> None:
+        """See that the weights are sound before they replace those of the last checkpoint.
+
+        Raises:
+            UserError: a weight is no longer a number.
+        """
+        broken = [name for name, weight in self.method.named_parameters() if not weight.isfinite().all()]
+        if broken:
+            raise UserError(
+                f"expected finite weights after epoch {self.current_epoch + 1}, found {len(broken)} "
+                f"layers with others (first {broken[0]}): {LOWER_RATE}"
+            )
 
     def validation_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> None:
-        """Count the photographs whose most probable class is theirs."""
+        """Log the share of photographs whose most probable class is theirs."""
         pixels, labels, _ = batch
         logits = self.method.localize(normalised(pixels, self.method.backbone)).logits
-        self.correct += int((logits.argmax(1) == labels).sum())
-        self.seen += len(labels)
-
-    def on_validation_epoch_end(self) -> None:
-        """Log the share of them over all processes."""
-        counts = torch.tensor([self.correct, self.seen], dtype=torch.float64 if self.device.type != "mps" else None)
-        correct, seen = self.all_gather(counts.to(self.device)).reshape(-1, 2).sum(0).tolist()
-        self.log("val_top1", correct / max(1, seen), prog_bar=True)
+        self.val_top1.update((logits.argmax(1) == labels).float())
+        self.log("val_top1", self.val_top1, on_step=False, on_epoch=True, batch_size=len(labels))
 
     def configure_optimizers(self) -> Any:
-        """SGD with Nesterov momentum; new layers learn ``new_lr_factor`` times faster than pretrained ones."""
+        """SGD with Nesterov momentum; new layers learn ``new_lr_factor`` times faster than the others."""
         config = self.config
         groups = [{"params": self.method.new_parameters(), "lr": config.lr * config.new_lr_factor}]
         if config.freeze_backbone:
@@ -92,7 +103,8 @@ class TrainingModule(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the state of the method's random generator."""
+        """Keep the state of the method's random generator, and how far training is; called after an epoch."""
+        checkpoint["epochs_done"] = self.current_epoch + 1
         checkpoint["generator"] = self.generator.get_state()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

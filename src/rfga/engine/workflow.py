@@ -1,10 +1,10 @@
-"""What each command does, from names and paths to files and numbers: the command line without its printing."""
+"""What each command does, from names and paths to files and numbers: the command line less its printing."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,11 @@ import yaml
 
 from rfga.data import open_dataset
 from rfga.data.base import Dataset
-from rfga.engine.config import Runtime, TrainConfig
+from rfga.engine.config import RunPolicy, Runtime, TrainConfig
 from rfga.engine.evaluate import Evaluation, EvaluationOptions, evaluate
 from rfga.engine.inputs import find_photographs
-from rfga.engine.localize import LocalizeOptions, Summary, localize
+from rfga.engine.localize import Summary, localize
+from rfga.engine.localize_output import LocalizeOptions
 from rfga.engine.localizer import Localizer
 from rfga.engine.options import options_of, resolve
 from rfga.engine.report import record_evaluation, write_run_report
@@ -26,28 +27,10 @@ from rfga.engine.train import train
 from rfga.methods import METHODS
 from rfga.types import UserError
 
-Progress = Callable[[Iterable[Any], int], Iterable[Any]]
 
-
-def no_progress(items: Iterable[Any], total: int) -> Iterable[Any]:
-    """The items alone, without a bar."""
-    return items
-
-
-def train_and_report(
-    data: str,
-    out: Path,
-    *,
-    settings: Mapping[str, Any],
-    options: Mapping[str, Any],
-    recipe: Path | None = None,
-    truth: Path | None = None,
-    runtime: Runtime | None = None,
-    resume: bool = False,
-    overwrite: bool = False,
-    progress: Progress = no_progress,
-) -> dict[str, Any] | None:
-    """``rfga train``: train, then evaluate on val where its truth or its class labels are known.
+@dataclass(frozen=True)
+class TrainCommand:
+    """What ``rfga train`` was asked for.
 
     Args:
         data: folder or name of a data set.
@@ -56,10 +39,20 @@ def train_and_report(
         options: of the method.
         recipe: YAML with further settings, which the given ones override.
         truth: boxes or masks of val.
-        runtime: device, workers, output.
-        resume: go on with the run's own settings.
-        overwrite: start anew.
-        progress: shows a bar.
+        policy: about an earlier run in the folder.
+    """
+
+    data: str
+    out: Path
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    recipe: Path | None = None
+    truth: Path | None = None
+    policy: RunPolicy = field(default_factory=RunPolicy)
+
+
+def train_and_report(command: TrainCommand, runtime: Runtime | None = None) -> dict[str, Any] | None:
+    """``rfga train``: train, then evaluate on val where its truth or its class labels are known.
 
     Returns:
         The numbers on val; None where there is no val split.
@@ -67,18 +60,26 @@ def train_and_report(
     Raises:
         UserError: anything in the input that cannot work.
     """
-    run = RunFolder(out)
-    if resume and (out / "config.yaml").is_file():
-        config = _resumed_config(run, settings, options)
-    else:
-        config = TrainConfig.from_dict({**_recipe_settings(recipe, options), **settings})
-    dataset = open_dataset(data, truth)
-    source = {"source": data, "truth": None if truth is None else str(truth)}
-    method = train(config, dataset, run, runtime=runtime, resume=resume, overwrite=overwrite, source=source)
-    del method
-    if not dataset.samples("val"):
-        return None
-    return _evaluate_and_record(run, dataset, EvaluateCommand(), runtime, progress).result
+    run = RunFolder(command.out)
+    run.check(command.policy)
+    goes_on = command.policy.resume and run.is_started
+    settings, truth = _settings_of(command), command.truth
+    if goes_on:
+        held, data = run.read_config()
+        settings = _over(held.to_dict(), settings)
+        truth = truth or (Path(data["truth"]) if data.get("truth") else None)
+    was_finished = goes_on and run.is_finished
+    dataset = open_dataset(command.data, truth)
+    source = {"source": command.data, "truth": None if truth is None else str(truth)}
+    config = TrainConfig.from_dict(settings)
+    train(config, dataset, run, runtime=runtime, policy=command.policy, source=source)
+    measured: dict[str, Any] | None = run.read_metrics().get("evaluations", {}).get("val")
+    if was_finished and measured is not None:
+        return measured
+    if dataset.samples("val"):
+        return _evaluate_and_record(run, dataset, EvaluateCommand(), runtime).result
+    write_run_report(run, None)
+    return None
 
 
 @dataclass(frozen=True)
@@ -94,55 +95,71 @@ class EvaluateCommand:
 
 
 def evaluate_run(
-    run: Path, data: str, command: EvaluateCommand, *, runtime: Runtime | None = None, progress: Progress = no_progress
+    run: Path, data: str, command: EvaluateCommand | None = None, runtime: Runtime | None = None
 ) -> Evaluation:
-    """``rfga evaluate``: every metric in one pass, kept in the run's metrics.json and report.html."""
-    if not 0 < command.step <= 0.5:
-        raise UserError(f"expected --step above 0 and at most 0.5, found {command.step}: give 0.001 or 0.01")
-    folder = RunFolder(run)
-    folder.read_config()
+    """``rfga evaluate``: every metric in one pass, kept in the run's metrics.json and report.html.
+
+    Raises:
+        UserError: anything in the input that cannot work.
+    """
+    command, folder = command or EvaluateCommand(), RunFolder(run)
+    folder.read_model()  # tells what is wrong with the run before the data are looked through
     dataset = open_dataset(data, command.truth, command.split)
-    return _evaluate_and_record(folder, dataset, command, runtime, progress)
+    return _evaluate_and_record(folder, dataset, command, runtime)
 
 
 def _evaluate_and_record(
-    run: RunFolder, dataset: Dataset, command: EvaluateCommand, runtime: Runtime | None, progress: Progress
+    run: RunFolder, dataset: Dataset, command: EvaluateCommand, runtime: Runtime | None
 ) -> Evaluation:
     runtime = runtime or Runtime()
+    given = parse_threshold(command.threshold)
+    options = EvaluationOptions(step=command.step, batch_size=command.batch_size)
     localizer = Localizer.load(run.path, device=runtime.device, normalisation=command.normalisation)
     normalisation = localizer.config.normalisation
-    sources = threshold_sources(run, command.split, normalisation, parse_threshold(command.threshold))
-    options = EvaluationOptions(step=command.step, batch_size=command.batch_size, thresholds=sources)
-    evaluation = evaluate(localizer, dataset, command.split, options, runtime, progress)
+    sources = threshold_sources(run, command.split, normalisation, given)
+    evaluation = evaluate(localizer, dataset, command.split, replace(options, thresholds=sources), runtime)
     record_evaluation(run, evaluation, normalisation)
     write_run_report(run, evaluation)
     return evaluation
 
 
-def localize_paths(
-    run: Path,
-    paths: Sequence[Path],
-    out: Path,
-    options: LocalizeOptions,
-    *,
-    threshold: str = "auto",
-    normalisation: str | None = None,
-    runtime: Runtime | None = None,
-    resume: bool = False,
-    overwrite: bool = False,
-    progress: Progress = no_progress,
-) -> Summary:
-    """``rfga localize``: boxes for files, folders and lists."""
+@dataclass(frozen=True)
+class LocalizeCommand:
+    """What ``rfga localize`` was asked for.
+
+    Args:
+        run: folder that ``rfga train`` made.
+        paths: photographs, folders and lists.
+        out: folder for everything that is written.
+        options: what is written.
+        threshold: auto, or a number as text.
+        normalisation: of score maps, instead of the run's own.
+        policy: about earlier output in the folder.
+    """
+
+    run: Path
+    paths: Sequence[Path]
+    out: Path
+    options: LocalizeOptions = field(default_factory=LocalizeOptions)
+    threshold: str = "auto"
+    normalisation: str | None = None
+    policy: RunPolicy = field(default_factory=RunPolicy)
+
+
+def localize_paths(command: LocalizeCommand, runtime: Runtime | None = None) -> Summary:
+    """``rfga localize``: boxes for files, folders and lists.
+
+    Raises:
+        UserError: anything in the input that cannot work; a single bad photograph is recorded instead.
+    """
     runtime = runtime or Runtime()
-    given = parse_threshold(threshold)
-    if options.max_boxes < 1:
-        raise UserError(f"expected --max-boxes of at least 1, found {options.max_boxes}: give 1 or more")
-    localizer = Localizer.load(run, device=runtime.device, normalisation=normalisation)
+    given = parse_threshold(command.threshold)
+    localizer = Localizer.load(command.run, device=runtime.device, normalisation=command.normalisation)
     if given is not None:
         localizer = localizer.with_threshold(given, "fixed")
-    photographs = find_photographs(paths, localizer.classes)
+    photographs = find_photographs(command.paths, localizer.classes)
     return localize(
-        localizer, photographs, out, options, runtime=runtime, resume=resume, overwrite=overwrite, progress=progress
+        localizer, photographs, command.out, command.options, runtime=runtime, policy=command.policy
     )
 
 
@@ -161,33 +178,40 @@ def option_rows(name: str) -> list[tuple[str, str, str, str]]:
     Raises:
         UserError: there is no such method.
     """
-    return [(o.name, o.type, str(o.default), o.meaning) for o in options_of(resolve(METHODS, name, "method"))]
+    method = resolve(METHODS, name, "method")
+    return [(option.name, option.type, str(option.default), option.meaning) for option in options_of(method)]
 
 
-def _recipe_settings(recipe: Path | None, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a YAML file (flat, or under ``train`` as in a run's config.yaml), options joined."""
-    if recipe is None:
-        return {"options": dict(options)}
+def _settings_of(command: TrainCommand) -> dict[str, Any]:
+    """The recipe's settings, overridden by the flags."""
+    recipe = {} if command.recipe is None else _read_recipe(command.recipe)
+    return _over(recipe, {**command.settings, "options": command.options})
+
+
+def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of which those ``above`` count; options are joined where the method is the same.
+
+    Example:
+        >>> _over({"epochs": 3, "options": {"light": True}}, {"epochs": 4, "options": {"gate": "softmax"}})
+        {'epochs': 4, 'options': {'light': True, 'gate': 'softmax'}}
+    """
+    another = "method" in above and above["method"] != below.get("method", above["method"])
+    inherited = {} if another else below.get("options") or {}
+    return {**below, **above, "options": {**inherited, **(above.get("options") or {})}}
+
+
+def _read_recipe(recipe: Path) -> dict[str, Any]:
+    """The settings of a YAML file: flat, or under ``train`` as in a run's config.yaml."""
     try:
         held = yaml.safe_load(recipe.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"expected a YAML file of settings, found {recipe} unreadable ({error}): check it") from error
-    settings = held.get("train", held) if isinstance(held, dict) else None
-    if not isinstance(settings, dict):
-        raise UserError(f"expected settings by name in {recipe}, found none: write lines like 'epochs: 4'")
-    return {**settings, "options": {**(settings.get("options") or {}), **options}}
-
-
-def _resumed_config(run: RunFolder, settings: Mapping[str, Any], options: Mapping[str, Any]) -> TrainConfig:
-    """The run's own settings; what is given again must agree with them."""
-    config, _ = run.read_config()
-    held = config.to_dict()
-    given = TrainConfig.from_dict({**held, **settings}).to_dict()
-    changed = [name for name in settings if given[name] != held[name]]
-    changed += [key for key, value in options.items() if str(held["options"].get(key)) != str(value)]
-    if changed:
         raise UserError(
-            f"expected to resume {run.path} with its own settings, found other values for {', '.join(changed)}: "
-            "leave them out, or start anew with --overwrite"
+            f"expected a YAML file of settings, found {recipe} unreadable ({error}): check it"
+        ) from error
+    settings = held.get("train", held) if isinstance(held, dict) else None
+    if not isinstance(settings, dict) or not isinstance(settings.get("options") or {}, dict):
+        raise UserError(
+            f"expected settings by name in {recipe}, found none: write lines like 'epochs: 4', and options "
+            "of the method as a mapping under 'options'"
         )
-    return config
+    return settings

@@ -1,0 +1,98 @@
+"""Going on with a run that was stopped: only with its own settings and data, after its last whole epoch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rfga.engine.build import all_options
+from rfga.engine.config import TrainConfig
+from rfga.engine.run_folder import RunFolder
+from rfga.types import UserError
+
+FOUND_OUT = ("mean", "std", "pad_type")  # settings that training finds out where they are not given
+
+
+def resumed_config(run: RunFolder, config: TrainConfig) -> TrainConfig:
+    """The run's own settings, with which those of ``config`` must agree.
+
+    Raises:
+        UserError: they differ; the message names the settings.
+    """
+    held, _ = run.read_config()
+    given, kept = config.to_dict(), held.to_dict()
+    changed = [
+        f"{name} {given[name]} instead of {kept[name]}"
+        for name in given
+        if name != "options" and given[name] != kept[name] and not (name in FOUND_OUT and given[name] is None)
+    ]
+    if config.method == held.method:
+        wanted, had = all_options(config), all_options(held)
+        changed += [
+            f"option {name} {wanted[name]} instead of {had[name]}"
+            for name in had
+            if wanted[name] != had[name]
+        ]
+    if changed:
+        raise UserError(
+            f"expected to resume {run.path} with its own settings, found {', '.join(changed)}: "
+            "leave them out, or start anew with --overwrite"
+        )
+    return replace(held, options=all_options(held))
+
+
+def require_same_data(run: RunFolder, classes: tuple[str, ...], data: dict[str, Any]) -> None:
+    """Refuse to go on with other photographs, which would end in a run that nobody can repeat.
+
+    Raises:
+        UserError: the classes or the numbers of photographs are not those the run began with.
+    """
+    _, held = run.read_config()
+    if (run.path / "classes.json").is_file() and run.read_classes() != classes:
+        raise UserError(
+            f"expected the classes that {run.path} began with ({', '.join(run.read_classes()[:10])}), found "
+            f"{', '.join(classes[:10])}: give its own data, or start anew with --overwrite"
+        )
+    for name in ("train_photographs", "val_photographs"):
+        if name in held and held[name] != data[name]:
+            raise UserError(
+                f"expected the {held[name]} {name.replace('_', ' ')} that {run.path} began with, found "
+                f"{data[name]}: give its own data, or start anew with --overwrite"
+            )
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where to go on from."""
+
+    path: Path
+    epochs_done: int
+
+
+def read_checkpoint(path: Path) -> Checkpoint | None:
+    """The checkpoint to go on from; None where no epoch was finished yet.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    if not path.is_file():
+        return None
+    try:
+        held = torch.load(path, "cpu", weights_only=True)
+        whole = {"state_dict", "optimizer_states", "lr_schedulers", "loops", "generator"} <= held.keys()
+        checkpoint = Checkpoint(path, int(held["epochs_done"]))
+    except Exception as error:  # a damaged pickle raises whatever its bytes make it raise
+        raise _damaged(path) from error
+    if not whole:
+        raise _damaged(path)
+    return checkpoint
+
+
+def _damaged(path: Path) -> UserError:
+    return UserError(
+        f"expected a checkpoint to go on from, found {path} damaged: remove it to train from the start "
+        "with --resume, or start anew with --overwrite"
+    )
