@@ -163,9 +163,32 @@ def _demo(values: dict[str, Any], explicit: set[str]) -> None:
     results = run_demo(
         Path(values["out"]), seed=values["seed"], overwrite=values["overwrite"], runtime=_runtime(values)
     )
-    _print_metrics(results.evaluations, names=results.names)
-    print(f"report: {results.report}")
-    print(f"boxes and pictures: {results.boxes}")
+    _print_comparison(results.evaluations, results.names)
+    print(f"all numbers, curves and pictures: {results.report}")
+    print(f"boxes on the test pictures: {results.boxes}")
+
+
+def _score(values: dict[str, Any], explicit: set[str]) -> None:
+    from rfga.engine.score import ScoreOptions, score, write_curves
+
+    file = _writable(values["json"])
+    options = ScoreOptions(
+        step=values["step"],
+        normalisation=values["normalisation"],
+        policy=values["policy"],
+        threshold=values["threshold"],
+        quiet=values["quiet"],
+    )
+    found = score(Path(values["maps"]), Path(values["metadata"]), _path(values["masks"]), options)
+    for name, reason in found.problems[:LISTED]:
+        print(f"{values['policy']} {name}: {reason}", file=sys.stderr)
+    if len(found.problems) > LISTED:
+        print(f"and {len(found.problems) - LISTED} more", file=sys.stderr)
+    _print_metrics([found.result])
+    _write_json(file, found.result)
+    if values["curves"] is not None:
+        for path in write_curves(found, Path(values["curves"])):
+            _say(values, f"curves: {path}")
 
 
 def _methods(values: dict[str, Any], explicit: set[str]) -> None:
@@ -182,6 +205,7 @@ RUNNERS: dict[str, Callable[[dict[str, Any], set[str]], None]] = {
     "train": _train,
     "evaluate": _evaluate,
     "localize": _localize,
+    "score": _score,
     "methods": _methods,
 }
 
@@ -234,15 +258,27 @@ def _say(values: Mapping[str, Any], text: str) -> None:
         print(text, flush=True)
 
 
-def _print_metrics(evaluations: Sequence[Mapping[str, Any]], names: Sequence[str] = ()) -> None:
+def _print_metrics(evaluations: Sequence[Mapping[str, Any]]) -> None:
     from rfga.output.table import COLUMNS, metric_rows
 
-    titles = names or [""] * len(evaluations)
-    columns = ("method", *COLUMNS) if names else COLUMNS
-    rows: list[Sequence[str]] = []
-    for name, evaluation in zip(titles, evaluations, strict=True):
-        rows += [(name, *row.cells()) if names else row.cells() for row in metric_rows(evaluation)]
-    _print_table(columns, rows)
+    _print_table(COLUMNS, [row.cells() for evaluation in evaluations for row in metric_rows(evaluation)])
+
+
+def _print_comparison(evaluations: Sequence[Mapping[str, Any]], names: Sequence[str]) -> None:
+    """Methods side by side: of each metric the entries of the benchmark's own contour rule."""
+    from rfga.output.table import NOTHING, benchmark_rows
+
+    rows = [
+        (
+            row.metric,
+            *(cell.row.with_interval if cell else NOTHING for cell in row.cells),
+            row.source,
+            row.contours,
+        )
+        for row in benchmark_rows(evaluations)
+    ]
+    columns = (f"{name} % (95 % interval)" for name in names)
+    _print_table(("metric", *columns, "threshold from", "contours"), rows)
 
 
 def _print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

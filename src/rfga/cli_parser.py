@@ -85,6 +85,30 @@ def _add_localize(command: ArgumentParser) -> None:
     _add_reading(command)
 
 
+def _add_score(command: ArgumentParser) -> None:
+    command.add_argument("maps", type=str, help="folder of .npy or .npz score maps, or one .npz")
+    command.add_argument("--metadata", type=str, required=True, help="folder with the lists of one split")
+    command.add_argument("--masks", type=str | None, default=None, help="folder that the lists' masks lie in")
+    command.add_argument("--step", type=float, default=0.001, help="distance of the thresholds")
+    command.add_argument(
+        "--normalisation", type=Normalisation, default="minmax", help="of maps below 224 x 224"
+    )
+    command.add_argument("--threshold", type=str, default="auto", help="a number, reported beside the oracle")
+    command.add_argument(
+        "--policy",
+        type=Literal["fail", "skip", "zero"],
+        default="fail",
+        help="for missing, extra and wrong maps: stop, leave them out, or count them as empty",
+    )
+    command.add_argument(
+        "--curves", type=str | None, default=None, metavar="DIR", help="write the curves there as SVG"
+    )
+    command.add_argument(
+        "--json", type=str | None, default=None, metavar="FILE", help="write the numbers there too"
+    )
+    command.add_argument("--quiet", action="store_true", help="print nothing but errors and results")
+
+
 def _add_methods(command: ArgumentParser) -> None:
     command.add_argument(
         "name", type=str, nargs="?", default=None, help=f"method to explain: {', '.join(METHOD_NAMES)}"
@@ -152,5 +176,6 @@ COMMANDS = {
     "train": ("train on class folders of photographs", _add_train),
     "evaluate": ("measure a run on photographs whose boxes or masks are known", _add_evaluate),
     "localize": ("boxes for photographs", _add_localize),
+    "score": ("measure score maps of any tool against the benchmark's lists", _add_score),
     "methods": ("list the methods, or explain the options of one", _add_methods),
 }

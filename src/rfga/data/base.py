@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from PIL import Image
 
 from rfga.data.images import read_image
+from rfga.data.truth import TruthReader
 from rfga.types import Sample, Truth
 
 SPLITS = ("train", "val", "test")
@@ -23,6 +24,7 @@ class Dataset(ABC):
     name: str  # stands in reports and JSON
     classes: tuple[str, ...]
     needs_check: bool = False  # photographs of unknown quality: every training file is opened before training
+    truth_reader: TruthReader | None = None  # where truth comes from files that may not fit the photographs
 
     @abstractmethod
     def samples(self, split: str) -> Sequence[Sample]:

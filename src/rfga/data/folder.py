@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rfga.data.base import SPLITS, Dataset
 from rfga.data.images import IMAGE_SUFFIXES, find_images, list_folder
-from rfga.data.truth import TruthReader, open_truth
+from rfga.data.truth import open_truth
 from rfga.types import Sample, Truth, UserError
 
 # Folders of these names say that their parent is no plain collection of classes.
@@ -53,7 +53,6 @@ class FolderDataset(Dataset):
         self._split_folders = _find_splits(self.root)
         self.classes = _find_classes(self._split_folders)
         self._samples: dict[str, tuple[Sample, ...]] = {}
-        self.truth_reader: TruthReader | None = None
         self._truth_split = truth_split
         if not any(_has_images(folder) for folder in self._split_folders.values()):
             raise UserError(

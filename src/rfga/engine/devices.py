@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -60,3 +62,23 @@ def pick_workers(runtime: Runtime, device: torch.device) -> int:
         return runtime.workers
     cores = os.cpu_count() or 1
     return min(8, cores) if device.type != "cpu" else min(2, cores)
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Let torch compute with so many threads inside the block, and with as many as before after it.
+
+    Small networks gain little by several threads, and lose much where another program takes a core: at the
+    end of every operation all threads wait for the slowest.
+
+    Example:
+        >>> with threads(1):
+        ...     torch.get_num_threads()
+        1
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -14,7 +14,6 @@ from torch.utils.data import DataLoader
 from rfga.data.base import Dataset
 from rfga.data.check import MAX_UNREADABLE_FRACTION
 from rfga.data.transforms import SampleImages
-from rfga.data.truth import TruthReader
 from rfga.engine.config import Runtime, require_batch_size
 from rfga.engine.devices import pick_workers
 from rfga.engine.gallery import Candidate, choose_gallery
@@ -189,7 +188,7 @@ class _Pass:
 
 def _truth_notes(dataset: Dataset) -> Iterator[str]:
     """What a reader of truth files has to say, where the data set has one."""
-    reader: TruthReader | None = getattr(dataset, "truth_reader", None)
+    reader = dataset.truth_reader
     if reader is None:
         return
     for name in reader.missing_images:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,8 +12,12 @@ import numpy as np
 
 from rfga.data.metadata import MetadataTruth, read_metadata
 from rfga.engine.map_files import MapFiles, find_maps, prepared
+from rfga.engine.progress import Meter
+from rfga.engine.thresholds import parse_threshold
+from rfga.files import replacing
 from rfga.geometry.maps import EVAL_SIZE_HW
 from rfga.metrics.localization import LocalizationMetrics
+from rfga.output.plots import box_accuracy_svg, method_colours, precision_recall_svg
 from rfga.types import FloatArray, Truth, UserError
 
 Policy = Literal["fail", "skip", "zero"]
@@ -28,13 +33,15 @@ class ScoreOptions:
         step: distance of the thresholds.
         normalisation: of maps smaller than 224 x 224, which are raw.
         policy: what a missing or wrong map does: end the run, be left out, or count as an empty map.
-        thresholds: further threshold sources beside the oracle.
+        threshold: a number as text, reported beside the oracle; auto for none.
+        quiet: show no progress.
     """
 
     step: float = 0.001
     normalisation: str = "minmax"
     policy: Policy = "fail"
-    thresholds: tuple[tuple[str, float], ...] = ()
+    threshold: str = "auto"
+    quiet: bool = True
 
 
 @dataclass(frozen=True)
@@ -51,7 +58,6 @@ def score(
     metadata: Path,
     masks: Path | None = None,
     options: ScoreOptions | None = None,
-    progress: Callable[[Iterable[Any], int], Iterable[Any]] = lambda items, total: items,
 ) -> Scores:
     """Every metric of score maps on disk in one pass, memory constant in their number.
 
@@ -60,12 +66,13 @@ def score(
         metadata: folder of one split's lists.
         masks: folder that the lists' mask names are relative to.
         options: thresholds, normalisation, what to do with wrong maps.
-        progress: wraps an iterable and its length, to show a bar.
 
     Raises:
         UserError: unreadable input, or a wrong map where the policy is "fail".
     """
     options = options or ScoreOptions()
+    _check(options)
+    given = parse_threshold(options.threshold)
     lists = read_metadata(metadata)
     reader = MetadataTruth(lists, masks)
     found = find_maps(maps, lists.image_ids)
@@ -76,53 +83,59 @@ def score(
         step=options.step,
         num_classes=len(set(lists.labels.values())),
         normalisation=options.normalisation,
-        thresholds=dict(options.thresholds),
+        thresholds={} if given is None else {"fixed": given},
     )
-    missing = found.missing(lists.image_ids) if options.policy == "zero" else []
-    for ids, batch in _batches(found, lists.image_ids, missing, options, problems, progress):
-        metrics.update(ids, np.stack(batch), [_known(reader, image_id) for image_id in ids])
+    with Meter("scoring", len(lists.image_ids), quiet=options.quiet) as meter:
+        for ids, batch in _batches(_good_maps(found, lists.image_ids, options, problems)):
+            metrics.update(ids, np.stack(batch), [_known(reader, image_id) for image_id in ids])
+            meter.advance(len(ids))
     _stop_at(problems, options.policy)
     head = {"dataset": metadata.resolve().parent.name, "split": metadata.resolve().name}
     return Scores({**head, **metrics.compute()}, metrics.curves(), tuple(problems))
 
 
-def _batches(
-    found: MapFiles,
-    image_ids: tuple[str, ...],
-    missing: list[str],
-    options: ScoreOptions,
-    problems: list[tuple[str, str]],
-    progress: Callable[[Iterable[Any], int], Iterable[Any]],
-) -> Iterable[tuple[list[str], list[FloatArray]]]:
-    """Batches of prepared maps; wrong ones are noted, and left out or emptied as the policy says."""
-    ids: list[str] = []
-    batch: list[FloatArray] = []
+def write_curves(scores: Scores, folder: Path) -> list[Path]:
+    """Box accuracy over thresholds for both rules, precision over recall: what there is, as SVG files."""
+    name = str(scores.result["dataset"])
+    colours = method_colours([name])
+    pictures = {}
+    for rule in scores.curves.get("box_accuracy", {}):
+        pictures[f"box-accuracy-{rule}.svg"] = box_accuracy_svg({name: scores.curves}, rule, colours)
+    if "precision" in scores.curves:
+        pictures["precision-recall.svg"] = precision_recall_svg({name: scores.curves}, colours)
+    for file, svg in pictures.items():
+        with replacing(folder / file) as temporary:
+            temporary.write_text(svg, encoding="utf-8")
+    return [folder / file for file in pictures]
+
+
+def _good_maps(
+    found: MapFiles, image_ids: tuple[str, ...], options: ScoreOptions, problems: list[tuple[str, str]]
+) -> Iterator[tuple[str, FloatArray]]:
+    """Maps ready for the metrics; wrong ones are noted, and left out or emptied as the policy says."""
     empty = np.zeros(EVAL_SIZE_HW)
-    for image_id, raw in progress(_with_missing(found, image_ids, missing), len(image_ids)):
-        score_map: FloatArray | None = None
+    for image_id, raw in found.read(image_ids):
         try:
             if isinstance(raw, UserError):
                 raise raw
-            score_map = empty if raw is None else prepared(raw, options.normalisation)
+            yield image_id, prepared(raw, options.normalisation)
         except UserError as error:
             problems.append((image_id, str(error)))
-            score_map = empty if options.policy == "zero" else None
-        if score_map is None:
-            continue
-        ids.append(image_id)
-        batch.append(score_map)
-        if len(ids) == BATCH:
-            yield ids, batch
-            ids, batch = [], []
-    if ids:
-        yield ids, batch
+            if options.policy == "zero":
+                yield image_id, empty
+    if options.policy == "zero":
+        yield from ((image_id, empty) for image_id in found.missing(image_ids))
 
 
-def _with_missing(
-    found: MapFiles, image_ids: tuple[str, ...], missing: list[str]
-) -> Iterable[tuple[str, Any]]:
-    yield from found.read(image_ids)
-    yield from ((image_id, None) for image_id in missing)
+def _batches(maps: Iterable[tuple[str, FloatArray]]) -> Iterator[tuple[list[str], list[FloatArray]]]:
+    iterator = iter(maps)
+    while batch := list(islice(iterator, BATCH)):
+        yield [image_id for image_id, _ in batch], [score_map for _, score_map in batch]
+
+
+def _check(options: ScoreOptions) -> None:
+    if not 0 < options.step <= 0.5:
+        raise UserError(f"expected --step above 0 and at most 0.5, found {options.step}: give 0.001 or 0.01")
 
 
 def _known(reader: MetadataTruth, image_id: str) -> Truth:

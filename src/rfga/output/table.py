@@ -44,6 +44,11 @@ class MetricRow:
         """The interval as text: "54.1 to 60.2"."""
         return NOTHING if self.interval is None else " to ".join(f"{100 * end:.1f}" for end in self.interval)
 
+    @property
+    def with_interval(self) -> str:
+        """Value and interval as text: "57.3 (54.1 to 60.2)"."""
+        return self.percent if self.interval is None else f"{self.percent} ({self.interval_percent})"
+
     def cells(self) -> tuple[str, ...]:
         """Texts in the order of `COLUMNS`."""
         rule = (self.threshold, self.source, self.normalisation, self.contours)
@@ -112,6 +117,21 @@ def compare(evaluations: Sequence[Mapping[str, Any]]) -> list[ComparisonRow]:
         cells = tuple(Cell(row, mark) if row else None for row, mark in zip(rows, marks, strict=True))
         compared.append(ComparisonRow(*key[:4], cells))
     return compared
+
+
+def benchmark_rows(evaluations: Sequence[Mapping[str, Any]]) -> list[ComparisonRow]:
+    """The rows of `compare` that follow the benchmark's contour rule, that of each metric's first entry.
+
+    Example:
+        >>> entries = [{"value": 0.5, "contours": rule} for rule in ("all", "largest")]
+        >>> [row.contours for row in benchmark_rows([{"metrics": {"MaxBoxAccV2": entries}}])]
+        ['all']
+    """
+    rows = compare(evaluations)
+    rule: dict[str, str] = {}
+    for row in rows:
+        rule.setdefault(row.metric, row.contours)
+    return [row for row in rows if row.contours == rule[row.metric]]
 
 
 def _row(metric: str, entry: Mapping[str, Any], value: Any, interval: Any, threshold: Any) -> MetricRow:
