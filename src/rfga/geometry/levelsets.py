@@ -1,31 +1,32 @@
-"""Boxes of a score map at thresholds: one definition of the foreground, one place that follows contours.
+"""Boxes of a score map at thresholds: the definition of the foreground, and all its boxes in one pass.
 
-``u = uint8(float64(map) * 255)``; the foreground at a threshold t is ``u > int(t * max(u))``. There are
-at most 256 different foregrounds however many thresholds are asked for, so ``level_boxes`` takes all
-thresholds at once and looks at each foreground once.
+``u = uint8(float64(map) * 255)``; the foreground at a threshold t is ``u > int(t * max(u))``. There are at
+most 256 different foregrounds however many thresholds are asked for. What a program finds that follows
+contours one threshold at a time is found here in one sweep over the levels (docs/evaluation-exactness.md):
+
+    row_units        rows cut into intervals that rise and fall       links  where neighbouring ones meet
+    sides            pixels that move the sides of boxes              component_sweep  union-find over levels
+    holes, areas     for the largest contour                          level_spans  all of it, for a map
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
 
-import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rfga.geometry.level_spans import boxes_at_levels, components_at, level_spans
 from rfga.types import ByteArray, FloatArray, IntArray, UserError
 
 CONTOUR_RULES = ("largest", "all")
 """``largest``: the contour of largest area (MaxBoxAcc); ``all``: every contour, holes too (MaxBoxAccV2)."""
 
-_Contour = NDArray[np.int32]
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LevelBoxes:
-    """The benchmark's boxes of one map at many thresholds, each distinct foreground held once.
+    """The benchmark's boxes of one map at many thresholds; neighbouring levels with equal boxes share them.
 
     Example:
         >>> found = level_boxes(np.array([[0.0, 1.0, 0.5]]), [0.0, 0.1, 0.9])["largest"]
@@ -33,9 +34,9 @@ class LevelBoxes:
         ([0, 0, 1], [[1, 0, 2, 0], [1, 0, 2, 0]])
     """
 
-    boxes: IntArray  # (M, 4) inclusive x0, y0, x1, y1 in map pixels, foreground after foreground
-    starts: IntArray  # (F,) row of ``boxes`` where the boxes of each distinct foreground begin
-    of_threshold: IntArray  # (T,) which foreground each threshold has
+    boxes: IntArray  # (M, 4) inclusive x0, y0, x1, y1 in map pixels, group after group
+    starts: IntArray  # (F,) row of ``boxes`` where each group of boxes begins
+    of_threshold: IntArray  # (T,) which group each threshold has
 
     def at_thresholds(self) -> list[IntArray]:
         """The (n, 4) boxes of each threshold."""
@@ -46,6 +47,19 @@ class LevelBoxes:
         """The largest of ``box_values`` (M,) among the boxes of each threshold: (T,)."""
         best: FloatArray = np.maximum.reduceat(box_values, self.starts)[self.of_threshold]
         return best
+
+
+def check_rules(rules: Sequence[str]) -> None:
+    """Refuses names that are not in ``CONTOUR_RULES``.
+
+    Raises:
+        UserError: a rule is unknown.
+    """
+    unknown = [rule for rule in rules if rule not in CONTOUR_RULES]
+    if unknown:
+        raise UserError(
+            f"expected contour rules among largest and all, found {unknown[0]!r}: give one of the two"
+        )
 
 
 def quantise(score_map: ArrayLike) -> ByteArray:
@@ -66,6 +80,34 @@ def threshold_level(threshold: float, maximum: int) -> int:
         127
     """
     return int(threshold * maximum)
+
+
+def threshold_levels(thresholds: ArrayLike, maximum: int | np.int64) -> IntArray:
+    """The same for many thresholds at once: (T,).
+
+    Example:
+        >>> threshold_levels([0.0, 0.5, 1.0], 255)
+        array([  0, 127, 255])
+    """
+    return (np.asarray(thresholds, dtype=np.float64) * maximum).astype(np.int64)
+
+
+def as_map(score_map: ArrayLike) -> FloatArray:
+    """A map (h, w) as the kernels take it: float64 in C order.
+
+    Raises:
+        UserError: it is not two-dimensional, or has no pixel.
+
+    Example:
+        >>> as_map(np.ones((2, 3), dtype=np.float16)).dtype
+        dtype('float64')
+    """
+    array = np.ascontiguousarray(score_map, dtype=np.float64)
+    if array.ndim != 2 or not array.size:
+        raise UserError(
+            f"expected a score map of shape (h, w), found {array.shape}: give one map with pixels"
+        )
+    return array
 
 
 def foreground(score_map: ArrayLike, threshold: float) -> NDArray[np.bool_]:
@@ -100,24 +142,11 @@ def level_boxes(
         >>> len(level_boxes(ring, [0.5])["all"].boxes)
         2
     """
-    unknown = [rule for rule in rules if rule not in CONTOUR_RULES]
-    if unknown:
-        raise UserError(
-            f"expected contour rules among largest and all, found {unknown[0]!r}: give one of the two"
-        )
-    grey = quantise(score_map)
-    present = np.unique(grey)
-    levels = (np.asarray(thresholds, dtype=np.float64) * present[-1]).astype(np.int64)
-    # Two levels with no grey value between them have the same foreground.
-    below = np.searchsorted(present, levels, side="right")
-    distinct, of_threshold = np.unique(below, return_inverse=True)
-    groups: dict[str, list[list[list[int]]]] = {rule: [] for rule in rules}
-    for count in distinct:
-        contours, outermost = _contours(grey, int(present[count - 1]) if count else -1)
-        for rule in rules:
-            chosen = _by_area(outermost, 1) if rule == "largest" else contours
-            groups[rule].append([_benchmark_box(contour, grey.shape) for contour in chosen] or [[0, 0, 0, 0]])
-    return {rule: _joined(found, of_threshold) for rule, found in groups.items()}
+    check_rules(rules)
+    largest, every, highest = level_spans(as_map(score_map), "largest" in rules, "all" in rules)
+    levels = threshold_levels(thresholds, highest)
+    spans = {"largest": largest, "all": every}
+    return {rule: LevelBoxes(*boxes_at_levels(spans[rule], levels)) for rule in rules}
 
 
 def benchmark_boxes(score_map: ArrayLike, thresholds: ArrayLike, rule: str) -> list[IntArray]:
@@ -162,55 +191,8 @@ def component_boxes(score_map: ArrayLike, threshold: float, max_boxes: int = 1) 
         >>> component_boxes(np.array([[0, 1, 1, 0], [0, 1, 1, 0], [0, 0, 0, 0.9]]), 0.5)
         array([[1, 0, 3, 2]])
     """
-    grey = quantise(score_map)
-    if not grey.size:
+    if not np.size(score_map):
         return np.zeros((0, 4), dtype=np.int64)
-    level = threshold_level(threshold, int(grey.max()))
-    found = _by_area(_contours(grey, level)[1], max_boxes)
-    extents = [(x, y, x + w - 1, y + h - 1) for x, y, w, h in map(cv2.boundingRect, found)]
-    return np.array(extents, dtype=np.int64).reshape(-1, 4)
-
-
-def _contours(grey: ByteArray, level: int) -> tuple[Sequence[_Contour], Sequence[_Contour]]:
-    """Borders of the 8-connected components of ``grey > level`` and their holes; then the outermost alone."""
-    above = (grey > level).view(np.uint8)
-    found, tree = cv2.findContours(above, cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)[-2:]
-    contours = cast("Sequence[_Contour]", found)
-    if not len(contours):
-        return (), ()
-    parents = tree[0, :, 3].tolist()
-    return contours, [contour for contour, parent in zip(contours, parents, strict=True) if parent < 0]
-
-
-def _by_area(contours: Sequence[_Contour], count: int) -> list[_Contour]:
-    """The ``count`` largest, in order; of equals, the one that a raster scan meets last comes first.
-
-    Only outermost contours may be passed: a thin ring's hole has the ring's area, and must not win.
-    """
-    areas = [cv2.contourArea(contour) for contour in contours]
-    # Looking for first pixels is slow, so only those that can still be among the winners are ranked by them.
-    least = sorted(areas)[-count] if len(areas) > count else 0.0
-    rivals = [(area, contour) for area, contour in zip(areas, contours, strict=True) if area >= least]
-    if len(rivals) > 1:
-        rivals.sort(key=lambda rival: (rival[0], _first_pixel(rival[1])), reverse=True)
-    return [contour for _, contour in rivals[:count]]
-
-
-def _first_pixel(contour: _Contour) -> tuple[int, int]:
-    """Row and column of the topmost, then leftmost pixel."""
-    y, x = min((y, x) for x, y in contour[:, 0].tolist())
-    return y, x
-
-
-def _benchmark_box(contour: _Contour, map_hw: tuple[int, ...]) -> list[int]:
-    x, y, width, height = cv2.boundingRect(contour)
-    return [x, y, min(x + width, map_hw[1] - 1), min(y + height, map_hw[0] - 1)]
-
-
-def _joined(groups: list[list[list[int]]], of_threshold: NDArray[np.intp]) -> LevelBoxes:
-    counts = [len(group) for group in groups]
-    return LevelBoxes(
-        boxes=np.array([box for group in groups for box in group], dtype=np.int64).reshape(-1, 4),
-        starts=np.cumsum([0, *counts[:-1]]),
-        of_threshold=of_threshold.astype(np.int64),
-    )
+    found = components_at(as_map(score_map), threshold)
+    order = np.lexsort((found[:, 5], found[:, 4]))[::-1]  # of equal areas, the one that comes last
+    return np.ascontiguousarray(found[order[:max_boxes], :4])

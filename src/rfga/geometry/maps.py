@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike
 
+from rfga.geometry.bicubic import resize_bicubic
 from rfga.types import ByteArray, FloatArray, UserError
 
 EVAL_SIZE_HW = (224, 224)
@@ -20,13 +21,14 @@ EVAL_SIZE_HW = (224, 224)
 PAS_PERCENTILE = 90.0
 IVR_PERCENTILE = 65.0
 _AXES = (-2, -1)
+_BLOCK = 8  # maps that pass through all steps while they are in the processor's cache
 
 
 def resize_maps(raw: ArrayLike, size_hw: tuple[int, int] = EVAL_SIZE_HW) -> FloatArray:
     """Score maps at another size: bicubic in float64, align_corners=False, no antialiasing.
 
-    This is torch's ``interpolate``. OpenCV's INTER_CUBIC agrees to rounding (2e-15) only where the ratio of
-    the sizes is exact in float32, and is off by up to 1e-4 elsewhere; so torch's is the one that is used.
+    This equals torch's ``interpolate`` to the last bit. OpenCV's INTER_CUBIC agrees to rounding (2e-15) only
+    where the ratio of the sizes is exact in float32, and is off by up to 1e-4 elsewhere.
 
     Args:
         raw: (..., h, w) maps in float16, float32 or float64.
@@ -45,12 +47,8 @@ def resize_maps(raw: ArrayLike, size_hw: tuple[int, int] = EVAL_SIZE_HW) -> Floa
     maps = np.array(raw, dtype=np.float64)
     if maps.shape[-2:] == tuple(size_hw) or maps.size == 0:
         return maps if maps.size else np.zeros((*maps.shape[:-2], *size_hw))
-    import torch
-
-    flat = torch.from_numpy(maps.reshape(-1, 1, *maps.shape[-2:]))
-    resized = torch.nn.functional.interpolate(flat, size=tuple(size_hw), mode="bicubic", align_corners=False)
-    result: FloatArray = resized.numpy().reshape(*maps.shape[:-2], *size_hw)
-    return result
+    flat = resize_bicubic(maps.reshape(-1, *maps.shape[-2:]), (size_hw[0], size_hw[1]))
+    return flat.reshape(*maps.shape[:-2], *size_hw)
 
 
 def resize_mask(mask: ByteArray, size_hw: tuple[int, int] = EVAL_SIZE_HW) -> ByteArray:
@@ -73,7 +71,8 @@ def resize_mask(mask: ByteArray, size_hw: tuple[int, int] = EVAL_SIZE_HW) -> Byt
 
 def _minmax(maps: FloatArray, percentile: float) -> FloatArray:
     low = maps.min(axis=_AXES, keepdims=True)
-    scaled: FloatArray = (maps - low) / (maps.max(axis=_AXES, keepdims=True) - low)
+    scaled: FloatArray = maps - low
+    scaled /= maps.max(axis=_AXES, keepdims=True) - low
     return scaled
 
 
@@ -132,12 +131,16 @@ def normalise(maps: ArrayLike, how: str = "minmax", percentile: float = IVR_PERC
         names = ", ".join(NORMALISATIONS)
         raise UserError(f"expected a normalisation among {names}, found {how!r}: give one of these names")
     array = np.asarray(maps, dtype=np.float64)
-    usable = np.isfinite(array).all(axis=_AXES, keepdims=True)
-    array = np.where(usable, array, 0.0)
-    usable &= array.max(axis=_AXES, keepdims=True) > array.min(axis=_AXES, keepdims=True)
+    if not array.size:
+        return array.copy()
     with np.errstate(divide="ignore", invalid="ignore"):
-        scaled = NORMALISATIONS[how](array, percentile)
-    return np.where(usable & ~np.isnan(scaled), scaled, 0.0)
+        # NaN and infinity anywhere in a map show in its extent.
+        extent = array.max(axis=_AXES, keepdims=True) - array.min(axis=_AXES, keepdims=True)
+        usable = np.isfinite(extent) & (extent > 0)
+        scaled = NORMALISATIONS[how](array if usable.all() else np.where(usable, array, 0.0), percentile)
+    if not usable.all() or how != "minmax":  # elsewhere a percentile or a maximum of 0 may divide
+        scaled = np.where(usable & ~np.isnan(scaled), scaled, 0.0)
+    return scaled
 
 
 def score_maps(
@@ -168,4 +171,9 @@ def score_maps(
     array = np.asarray(raw, dtype=np.float64)
     # Resizing a constant leaves rounding noise of 1e-16, which would be stretched to [0, 1].
     constant = array.max(axis=_AXES, keepdims=True) == array.min(axis=_AXES, keepdims=True)
-    return normalise(resize_maps(np.where(constant, 0.0, array), size_hw), how, percentile)
+    flat = np.where(constant, 0.0, array).reshape(-1, *array.shape[-2:])
+    result = np.empty((len(flat), *size_hw))
+    for begin in range(0, len(flat), _BLOCK):
+        block = slice(begin, begin + _BLOCK)
+        result[block] = normalise(resize_maps(flat[block], size_hw), how, percentile)
+    return result.reshape(*array.shape[:-2], *size_hw)

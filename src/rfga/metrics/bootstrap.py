@@ -42,7 +42,7 @@ def poisson_weights(image_ids: Sequence[str], replicates: int = REPLICATES) -> F
     return weights
 
 
-def weighted_sums(weights: FloatArray, values: NDArray[np.generic]) -> FloatArray:
+def weighted_sums(weights: FloatArray, values: NDArray[np.generic]) -> NDArray[np.floating]:
     """Sums of per-image values, in the sample (row 0) and in each replicate.
 
     Whole numbers below 2**53 add up exactly, so sums of parts equal the sum of the whole.
@@ -52,14 +52,17 @@ def weighted_sums(weights: FloatArray, values: NDArray[np.generic]) -> FloatArra
         values: (N, ...) of any real type.
 
     Returns:
-        (1 + R, ...) float64.
+        (1 + R, ...) whole numbers in a float type that holds them exactly.
 
     Example:
         >>> weighted_sums(np.array([[1.0, 1.0], [0.0, 2.0]]), np.array([[1, 5], [2, 6]]))
         array([[ 3., 11.],
                [ 4., 12.]])
     """
-    sums: FloatArray = weights @ values.reshape(len(values), -1).astype(np.float64)
+    # Sums of yes and no below 2**24 are exact in float32 too, in half the time.
+    small = values.dtype == np.bool_ and weights.sum(axis=1).max(initial=0) < 2**24
+    kind = np.float32 if small else np.float64
+    sums: NDArray[np.floating] = weights.astype(kind) @ values.reshape(len(values), -1).astype(kind)
     return sums.reshape(len(weights), *values.shape[1:])
 
 

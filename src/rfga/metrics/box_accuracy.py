@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rfga.geometry.levelsets import CONTOUR_RULES, LevelBoxes, level_boxes
+from rfga.geometry.levelsets import CONTOUR_RULES, as_map, check_rules, threshold_levels
 from rfga.geometry.maps import EVAL_SIZE_HW
 from rfga.metrics.entries import Entries, Entry, entry, ratio
+from rfga.metrics.level_iou import best_iou_at_levels, mark_correct
 from rfga.metrics.streaming import Batch, StreamedMetric, Sums, Values
 from rfga.metrics.thresholds import IOU_THRESHOLDS, ORACLE
 from rfga.types import FloatArray, IntArray
@@ -91,11 +92,11 @@ def best_iou_at_thresholds(
         >>> best_iou_at_thresholds(map_4x4, np.array([[1, 1, 3, 3]]), [0.5], "largest")
         array([1.])
     """
-    return _best(level_boxes(score_map, thresholds, (rule,))[rule], truth_boxes)
-
-
-def _best(found: LevelBoxes, truth_boxes: IntArray) -> FloatArray:
-    return found.best_at_thresholds(inclusive_iou(found.boxes, truth_boxes).max(axis=1))
+    check_rules((rule,))
+    truths = np.ascontiguousarray(truth_boxes, dtype=np.int64)
+    best, highest = best_iou_at_levels(as_map(score_map), truths, rule == "largest", rule == "all")
+    at_levels: FloatArray = best[CONTOUR_RULES.index(rule)]
+    return at_levels[threshold_levels(thresholds, highest)]
 
 
 def correct_at_thresholds(batch: Batch, columns: FloatArray) -> NDArray[np.bool_]:
@@ -111,12 +112,12 @@ def correct_at_thresholds(batch: Batch, columns: FloatArray) -> NDArray[np.bool_
             if truth is not None and truth.boxes is not None
         }
 
-        def best(index: int) -> FloatArray:
-            found = level_boxes(batch.score_maps[index], columns)
-            return np.stack([_best(found[rule], boxes[index]) for rule in CONTOUR_RULES])
+        limits = np.array(IOU_THRESHOLDS)
 
-        for index, ious in zip(boxes, batch.each(list(boxes), best), strict=True):
-            hits[index] = ious[:, None] >= np.array(IOU_THRESHOLDS)[:, None]
+        def mark(index: int) -> None:
+            mark_correct(batch.score_maps[index], boxes[index], columns, limits, hits[index])
+
+        batch.each(list(boxes), mark)
         batch.found["correct"] = hits
     return batch.found["correct"].astype(np.bool_, copy=False)
 

@@ -10,10 +10,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from rfga.geometry.kernel import Index, kernel
 from rfga.geometry.maps import resize_mask
 from rfga.metrics.entries import Entries, entry
 from rfga.metrics.streaming import Batch, StreamedMetric, Sums, Values
 from rfga.types import MASK_BACKGROUND, MASK_OBJECT, ByteArray, FloatArray, IntArray
+
+_ROW_OF_GREY = np.full(256, 2, dtype=np.uint8)  # left out
+_ROW_OF_GREY[[MASK_OBJECT, MASK_BACKGROUND]] = 0, 1
 
 
 class PixelCurve(NamedTuple):
@@ -46,17 +50,24 @@ def score_histograms(
         (array([0, 1, 1, 0]), array([1, 0, 0, 0]))
     """
     edges = np.concatenate([thresholds, [1.0, 2.0, 3.0]])
-    scores = np.asarray(score_map, dtype=np.float64)
-    step = edges[1] - edges[0]
-    bins = np.minimum((scores / step).astype(np.int64), len(thresholds))
-    # Division and edges round differently, so that the bin can be off by one either way.
-    bins -= scores < edges[bins]
-    bins += scores >= edges[bins + 1]
-    size = len(edges) - 1
-    return (
-        np.bincount(bins[mask == MASK_OBJECT], minlength=size),
-        np.bincount(bins[mask == MASK_BACKGROUND], minlength=size),
-    )
+    scores = np.ascontiguousarray(score_map, dtype=np.float64).ravel()
+    counts = _count_pixels(scores, np.ascontiguousarray(mask).ravel(), edges, _ROW_OF_GREY)
+    return counts[0], counts[1]
+
+
+@kernel
+def _count_pixels(scores: FloatArray, mask: ByteArray, edges: FloatArray, row_of_grey: ByteArray) -> IntArray:
+    """Histograms (3, bins) of foreground, background and what is left out."""
+    counts = np.zeros((3, len(edges) - 1), dtype=np.int64)
+    per_unit = 1 / (edges[1] - edges[0])
+    last = len(edges) - 4  # the bin from 1 on
+    for pixel in range(len(scores)):
+        score = scores[pixel]
+        place = min(int(score * per_unit), last)
+        # The product and the edges round differently, so that the bin can be off by one either way.
+        bin_index = Index(place - (score < edges[Index(place)]) + (score >= edges[Index(place + 1)]))
+        counts[row_of_grey[mask[pixel]], bin_index] += 1
+    return counts
 
 
 def pixel_average_precision(foreground: ArrayLike, background: ArrayLike) -> PixelCurve:

@@ -12,7 +12,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -24,6 +24,8 @@ from rfga.metrics.bootstrap import REPLICATES, poisson_weights, weighted_sums
 from rfga.metrics.entries import Entries
 from rfga.metrics.thresholds import ThresholdSources, ThresholdTable
 from rfga.types import FloatArray, IntArray, Truth, UserError
+
+T = TypeVar("T")
 
 Sums = dict[str, FloatArray]
 Values = dict[str, NDArray[np.generic]]
@@ -44,7 +46,7 @@ class Batch:
         """The number N of images."""
         return len(self.image_ids)
 
-    def each(self, indices: Sequence[int], work: Callable[[int], NDArray[Any]]) -> list[NDArray[Any]]:
+    def each(self, indices: Sequence[int], work: Callable[[int], T]) -> list[T]:
         """``work`` on some images of the batch, in threads, in the order of ``indices``."""
         with ThreadPoolExecutor(max_workers=max(1, min(len(indices), os.cpu_count() or 1, 8))) as pool:
             return list(pool.map(work, indices))
@@ -71,7 +73,7 @@ def make_batch(
     Raises:
         UserError: lengths differ, maps are not 224x224 or leave [0, 1], or labels do not fit the logits.
     """
-    maps = as_array(score_maps).astype(np.float64)
+    maps = np.ascontiguousarray(as_array(score_maps), dtype=np.float64)
     if maps.ndim != 3 or maps.shape[1:] != EVAL_SIZE_HW:
         raise UserError(
             f"expected score maps of shape (N, 224, 224), found {maps.shape}: "
@@ -191,8 +193,10 @@ class StreamedMetric(Metric):
         weights = poisson_weights(batch.image_ids, self.replicates)
         values: Values = {"images": np.ones(len(batch)), **self.values(batch)}
         for name, array in values.items():
+            if not array.any():  # a metric whose truth these images do not carry
+                continue
             state: torch.Tensor = getattr(self, name)
-            setattr(self, name, state + torch.from_numpy(weighted_sums(weights, array)).to(state.device))
+            state += torch.from_numpy(weighted_sums(weights, array)).to(state.device)
 
     def sums(self) -> Sums:
         """All sums (1 + R, ...) as numpy arrays."""
