@@ -13,7 +13,7 @@ from rfga.engine.training_module import rate_factor
 
 
 def factors(steps: int, **settings: Any) -> list[float]:
-    factor = rate_factor(TrainConfig(**settings), steps_per_epoch=10)
+    factor = rate_factor(TrainConfig(**{"warmup_epochs": 0.0, **settings}), steps_per_epoch=10)
     return [factor(step) for step in range(steps)]
 
 

@@ -63,7 +63,7 @@ class TrainConfig:
     momentum: float = 0.9
     weight_decay: float = 5e-4
     schedule: Schedule = "cosine"
-    warmup_epochs: float = 0.0
+    warmup_epochs: float = 0.5
     freeze_backbone: bool = False
     crop: CropKind = "benchmark"
     min_scale: float = 0.5

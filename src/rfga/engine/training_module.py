@@ -116,7 +116,7 @@ def rate_factor(config: TrainConfig, steps_per_epoch: int) -> Callable[[int], fl
     """The factor on every learning rate at a step: a linear warm-up, then the schedule.
 
     Example:
-        >>> factor = rate_factor(TrainConfig(epochs=2), steps_per_epoch=10)
+        >>> factor = rate_factor(TrainConfig(epochs=2, warmup_epochs=0), steps_per_epoch=10)
         >>> factor(0), round(factor(10), 3), round(factor(20), 3)
         (1.0, 0.5, 0.0)
     """
