@@ -102,7 +102,9 @@ def test_frozen_backbone_stays_bit_for_bit(method: str, birds: Path, tmp_path: P
 
 
 def test_new_layers_learn_faster() -> None:
-    config = TrainConfig(**{**tiny.SETTINGS, "method": "rfga", "lr": 0.002, "new_lr_factor": 5.0})
+    config = TrainConfig(
+        **{**tiny.SETTINGS, "method": "rfga", "lr": 0.002, "new_lr_factor": 5.0, "warmup_epochs": 0.0}
+    )
     method = build_method(config, 6)
     module = TrainingModule(method, config, steps_per_epoch=3)
     optimizer = module.configure_optimizers()["optimizer"]
