@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import textwrap
 import traceback
 from argparse import ArgumentError
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -164,6 +165,8 @@ def _demo(values: dict[str, Any], explicit: set[str]) -> None:
         Path(values["out"]), seed=values["seed"], overwrite=values["overwrite"], runtime=_runtime(values)
     )
     _print_comparison(results.evaluations, results.names)
+    for note in results.notes:
+        print(textwrap.fill(note, 100))
     print(f"all numbers, curves and pictures: {results.report}")
     print(f"boxes on the test pictures: {results.boxes}")
 

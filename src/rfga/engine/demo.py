@@ -60,6 +60,7 @@ class DemoResult:
     evaluations: list[dict[str, Any]]
     report: Path
     boxes: Path
+    notes: tuple[str, ...] = NOTES  # how to read the numbers
 
 
 def run_demo(
