@@ -8,7 +8,7 @@ from typing import Any
 
 from rfga.types import UserError
 
-FIXED_THRESHOLDS = {"minmax": 0.3, "max": 0.25, "pas": 0.35, "ivr": 0.1}
+FIXED_THRESHOLDS = {"minmax": 0.3, "max": 0.25, "pas": 0.35, "ivr": 0.02}
 """Where nothing better is known, by the normalisation of the maps (measured: docs/measurements.md)."""
 
 
