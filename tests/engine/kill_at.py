@@ -29,5 +29,6 @@ def signalled(step: int, name: str) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job's Ctrl-C is ignored
     signalled(int(sys.argv[1]), sys.argv[2])
     sys.exit(main(sys.argv[3:]))
