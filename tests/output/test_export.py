@@ -116,7 +116,9 @@ def test_unsound_prediction_is_told_and_leaves_the_old_file(
 
 
 def test_edge_moved_out_by_rounding_is_accepted(tmp_path: Path) -> None:
-    write_coco([prediction("x", [[0.0, 0.0, 80.0 + 1e-12, 60.0]])], CLASSES, tmp_path)
+    path = write_coco([prediction("x", [[0.0, 0.0, 80.0 + 1e-12, 60.0]])], CLASSES, tmp_path)
+    (annotation,) = json.loads(path.read_text())["annotations"]
+    assert annotation["bbox"] == pytest.approx([0, 0, 80, 60])
 
 
 def test_memory_does_not_grow_with_the_maps_of_the_stream(tmp_path: Path) -> None:

@@ -38,7 +38,36 @@ class InputSettings:
     pad_type: str | None  # None: the network's own
 
 
+@dataclass(frozen=True)
+class Witnesses:
+    """What the two witnesses say."""
+
+    divergence: dict[str, float]  # by scaling: of the activations' statistics from those recorded; lower fits
+    sureness: dict[str | None, float]  # by padding: mean probability of the favoured class; higher fits
+
+
 @torch.no_grad()
+def hear_witnesses(name: str, weights: dict[str, Tensor], photographs: Tensor) -> Witnesses | None:
+    """How well each scaling and each padding fits; arguments, errors and None as for ``probe_input``.
+
+    Without a choice of padding, or without the file's own classifier, its only key is None.
+    """
+    check_timm_name(name)
+    classes = _count_classes(name, weights)
+    paddings: list[str | None] = ["", "same"] if classes and takes_pad_type(name) else [None]
+    network = _network(name, weights, classes, paddings[0])
+    if not any(isinstance(m, nn.BatchNorm2d) for m in network.modules()):
+        return None
+    pixels = photographs.float() / 255
+    scaled = {key: _scaled(pixels, *SCALINGS[key]) for key in SCALINGS}
+    divergence = {key: _divergence(network, scaled[key]) for key in SCALINGS}
+    fitting = scaled[min(divergence, key=lambda key: divergence[key])]
+    sureness: dict[str | None, float] = {paddings[0]: _sureness(network, fitting)}
+    for padding in paddings[1:]:
+        sureness[padding] = _sureness(_network(name, weights, classes, padding), fitting)
+    return Witnesses(divergence, sureness)
+
+
 def probe_input(name: str, weights: dict[str, Tensor], photographs: Tensor) -> InputSettings | None:
     """The input settings under which ``weights`` of timm network ``name`` fit some ``photographs``.
 
@@ -54,22 +83,12 @@ def probe_input(name: str, weights: dict[str, Tensor], photographs: Tensor) -> I
     Raises:
         ValueError: timm has no such network.
     """
-    check_timm_name(name)
-    classes = _count_classes(name, weights)
-    paddings = ["", "same"] if classes and takes_pad_type(name) else [None]
-    network = _network(name, weights, classes, paddings[0])
-    if not any(isinstance(m, nn.BatchNorm2d) for m in network.modules()):
+    heard = hear_witnesses(name, weights, photographs)
+    if heard is None:
         return None
-    pixels = photographs.float() / 255
-    scaled = {key: _scaled(pixels, *SCALINGS[key]) for key in SCALINGS}
-    best = min(SCALINGS, key=lambda key: _surprise(network, scaled[key]))
-    chosen, *others = paddings
-    if others:
-        sureness = {chosen: _sureness(network, scaled[best])}
-        for padding in others:
-            sureness[padding] = _sureness(_network(name, weights, classes, padding), scaled[best])
-        chosen = max(paddings, key=lambda padding: sureness[padding])
-    return InputSettings(*SCALINGS[best], pad_type=chosen)
+    scaling = min(heard.divergence, key=lambda key: heard.divergence[key])
+    padding = max(heard.sureness, key=lambda key: heard.sureness[key])
+    return InputSettings(*SCALINGS[scaling], pad_type=padding)
 
 
 def _count_classes(name: str, weights: dict[str, Tensor]) -> int:
@@ -94,7 +113,7 @@ def _scaled(pixels: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> 
     return (pixels - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
 
 
-def _surprise(network: nn.Module, images: Tensor) -> float:
+def _divergence(network: nn.Module, images: Tensor) -> float:
     """Median over the layers of the divergence KL(seen || recorded) of each channel's normal distribution."""
     found: list[Tensor] = []
     with _batch_statistics(network, found):
