@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from rfga import __version__
-from rfga.cli import RUNNERS, main
+from rfga.cli import main
+from rfga.cli_commands import RUNNERS
 from rfga.cli_parser import COMMANDS, setting_names
 from rfga.methods import METHODS
 from tests.engine import tiny
