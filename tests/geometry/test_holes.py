@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from rfga.geometry.holes import fill_holes, raised_units
 from rfga.geometry.level_spans import _holes
 from rfga.geometry.row_units import cut_rows, padded_grey
+from rfga.geometry.sides import no_sides
 from tests.geometry.map_kinds import KINDS
 
 
@@ -36,7 +37,7 @@ def test_filled_as_water_would(rng: np.random.Generator, kind: str) -> None:
     for size_hw in ((1, 1), (7, 12), (31, 20)):
         plane, _ = padded_grey(KINDS[kind](rng, size_hw))
         fore, back = cut_rows(plane)
-        filled = fill_holes(plane, back, _holes(plane, back, np.bool_(False)))
+        filled = fill_holes(plane, back, _holes(plane, back, no_sides()))
         assert np.array_equal(filled, flooded(plane))
         raised = raised_units(filled, fore)
         for unit, y in enumerate(raised.row):

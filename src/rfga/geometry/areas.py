@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rfga.geometry.buffers import Int32s, new_bytes, new_int32s
 from rfga.geometry.component_sweep import HIGH, LOW, ROOT, SUMMIT, Swept
-from rfga.geometry.kernel import Index, inlined, kernel
+from rfga.geometry.kernel import ONE, Index, inlined, kernel
 from rfga.geometry.row_units import Units
 from rfga.types import ByteArray
 
@@ -41,8 +41,12 @@ def _summit_numbers(summits: Int32s) -> tuple[Int32s, int]:
 
 
 @kernel
-def _count_quads(plane: ByteArray, units: Units, numbers: Int32s, counts: NDArray[np.int32]) -> None:
+def _count_quads(
+    plane: ByteArray, units: Units, numbers: Int32s, lowest: int, counts: NDArray[np.int32]
+) -> None:
     """Adds each quad to the table (summit, 2, 256) of third-largest and smallest values.
+
+    Quads at the ends of a unit whose upper pixels are both below ``lowest`` are left out.
 
     A quad belongs to the summit of the larger of its upper two pixels. One of these is among the quad's three
     largest, so that it is there whenever the quad counts. Where a cut goes through a quad it is the right
@@ -57,10 +61,16 @@ def _count_quads(plane: ByteArray, units: Units, numbers: Int32s, counts: NDArra
         _quad_values(plane[y], plane[y + 1], thirds, leasts)
         for unit in range(first, end):
             of_thirds, of_leasts = counts[numbers[unit], 0], counts[numbers[unit], 1]
-            stop = units.start[unit + 1] - 1 if unit + 1 < end else columns - 1
-            for x in range(Index(units.start[unit] - 1), Index(stop)):
-                of_thirds[thirds[x]] += 1
-                of_leasts[leasts[x]] += 1
+            x, stop = Index(units.start[unit] - 1), Index(columns - 1)
+            if unit + 1 < end:
+                stop = Index(units.start[unit + 1] - 1)
+            while x < stop and plane[y, x + ONE] < lowest:
+                x += ONE
+            while x < stop and plane[y, stop - ONE] < lowest:
+                stop -= ONE
+            for quad in range(x, stop):
+                of_thirds[thirds[quad]] += 1
+                of_leasts[leasts[quad]] += 1
 
 
 @kernel
@@ -73,13 +83,15 @@ def doubled_areas(plane: ByteArray, units: Units, swept: Swept) -> tuple[Int32s,
         swept: its components.
 
     Returns:
-        Areas (summits, 257): column L + 1 belongs to level L; numbers (nodes,).
+        Areas (summits, 257): column L + 1 belongs to level L; numbers (nodes,). Where a level has a single
+        component, which wins whatever its area, this is a part of it.
     """
     numbers, count = _summit_numbers(swept.summits)
     areas = np.zeros((count, 257), dtype=np.int32)
     quads = np.zeros((count, 2, 256), dtype=np.int32)
     if count > 1:  # one component alone needs no area
-        _count_quads(plane, units, numbers, quads)
+        several = swept.joins[-1, 2] if len(swept.joins) == count - 1 else 0  # lowest level with several
+        _count_quads(plane, units, numbers, several + 1, quads)
     for number in range(count):
         for height in range(255, 0, -1):
             here = quads[number, 0, height] + quads[number, 1, height]

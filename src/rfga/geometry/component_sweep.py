@@ -124,11 +124,12 @@ def _name_summits(summits: Int32s) -> None:
 
 
 @inlined
-def _new_table(units: Units, plane_hw: tuple[int, int], background: np.bool_) -> Int32s:
+def _new_table(units: Units, plane_hw: tuple[int, int], background: np.bool_, with_boxes: np.bool_) -> Int32s:
     table = new_int32_table(len(units.height), np.int64(8))
     for node in range(len(table)):
         table[node, X0], table[node, X1] = plane_hw[1], -1  # set by its side pixels at the same height
-        table[node, Y0] = table[node, Y1] = units.row[node]
+        # Without boxes all rows count as one, so that a span ends only where the component does.
+        table[node, Y0] = table[node, Y1] = units.row[node] if with_boxes else 0
         table[node, SINCE] = table[node, BORN] = np.int32(units.height[node]) - 1
         table[node, PARENT] = table[node, NAME] = node
     if background:  # the outside has a box that nothing changes
@@ -144,7 +145,7 @@ def sweep(units: Units, links: Links, sides: Sides, plane_hw: tuple[int, int], b
     For the background, whose components are the holes, levels are inverted: 254 - L. Its outside has the
     smallest node, so that it is the root of all that has joined it; its own boxes have no meaning.
     """
-    table = _new_table(units, plane_hw, background)
+    table = _new_table(units, plane_hw, background, len(sides.node[LEFT]) > 0)
     nodes, lefts, rights = len(table), sides.counts[LEFT], sides.counts[RIGHT]
     swept = Swept(
         new_int32_table(3 * nodes + lefts + rights, np.int64(8)),

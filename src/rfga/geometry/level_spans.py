@@ -22,10 +22,10 @@ from rfga.geometry.component_sweep import (
     sweep,
 )
 from rfga.geometry.holes import fill_holes, raised_units
-from rfga.geometry.kernel import Index, inlined, kernel
+from rfga.geometry.kernel import inlined, kernel
 from rfga.geometry.links import unit_links
 from rfga.geometry.row_units import BACKGROUND, FOREGROUND, OUTSIDE, Units, cut_rows, padded_grey
-from rfga.geometry.sides import no_sides, side_pixels
+from rfga.geometry.sides import Sides, no_sides, side_pixels
 from rfga.types import ByteArray, IntArray
 
 LEVELS = 256
@@ -40,16 +40,13 @@ class Filled(NamedTuple):
 
 
 @inlined
-def _components(plane: ByteArray, units: Units) -> Swept:
-    links, sides = unit_links(plane, units, FOREGROUND), side_pixels(plane, units, FOREGROUND)
-    return sweep(units, links, sides, plane.shape, FOREGROUND)
+def _components(plane: ByteArray, units: Units, sides: Sides) -> Swept:
+    return sweep(units, unit_links(plane, units, FOREGROUND), sides, plane.shape, FOREGROUND)
 
 
 @inlined
-def _holes(plane: ByteArray, units: Units, with_boxes: bool | np.bool_) -> Swept:
-    links = unit_links(plane, units, BACKGROUND)
-    sides = side_pixels(plane, units, BACKGROUND) if with_boxes else no_sides()
-    return sweep(units, links, sides, plane.shape, BACKGROUND)
+def _holes(plane: ByteArray, units: Units, sides: Sides) -> Swept:
+    return sweep(units, unit_links(plane, units, BACKGROUND), sides, plane.shape, BACKGROUND)
 
 
 @inlined
@@ -141,7 +138,9 @@ def level_spans(
     map_hw = score_map.shape
     plane, highest = padded_grey(score_map)
     fore, back = cut_rows(plane)
-    found, holes = _components(plane, fore), _holes(plane, back, want_all)
+    fore_sides, back_sides = side_pixels(plane, fore, back)
+    found = _components(plane, fore, fore_sides)
+    holes = _holes(plane, back, back_sides if want_all else no_sides())
     every, largest = new_int32_table(np.int64(0), np.int64(6)), new_int32_table(np.int64(0), np.int64(6))
     if want_all:
         every = _all_spans(found, holes, map_hw, highest)
@@ -167,8 +166,8 @@ def components_at(score_map: NDArray[np.float64], threshold: float) -> IntArray:
     plane, highest = padded_grey(score_map)
     level = int(threshold * highest)
     fore, back = cut_rows(plane)
-    found = _components(plane, fore)
-    filled = _filled(plane, fore, back, _holes(plane, back, False))
+    found = _components(plane, fore, side_pixels(plane, fore, back)[0])
+    filled = _filled(plane, fore, back, _holes(plane, back, no_sides()))
     areas, numbers = doubled_areas(filled.plane, filled.units, filled.swept)
     area_of_root = np.full(len(fore.start), -1, dtype=np.int64)
     for k in range(len(filled.swept.spans)):
@@ -185,48 +184,3 @@ def components_at(score_map: NDArray[np.float64], threshold: float) -> IntArray:
             alive[count, 4], alive[count, 5] = area_of_root[root], root
             count += 1
     return alive[:count]
-
-
-@kernel
-def boxes_at_levels(spans: Int32s, levels: IntArray) -> tuple[IntArray, IntArray, IntArray]:
-    """The boxes of some levels; levels next to one another with the same boxes share them.
-
-    Args:
-        spans: (k, 6) as ``level_spans`` gives them.
-        levels: (T,) wanted, in any order.
-
-    Returns:
-        Boxes (M, 4), the row where each group of boxes begins (F,), and the group of each level (T,).
-    """
-    stretch = np.zeros(LEVELS + 1, dtype=np.int64)  # first where boxes change, then levels of the same boxes
-    for k in range(len(spans)):
-        stretch[spans[k, LOW]] = stretch[spans[k, HIGH] + 1] = 1
-    for level in range(1, LEVELS + 1):
-        stretch[level] += stretch[level - 1]
-    groups = np.zeros(LEVELS + 3, dtype=np.int64)  # first which stretches are wanted, then how many lie below
-    for k in range(len(levels)):
-        groups[stretch[levels[k]] + 1] = 1
-    for k in range(1, len(groups)):
-        groups[k] += groups[k - 1]
-    group_at = np.empty(LEVELS + 1, dtype=np.int64)  # the first wanted group at or above each level
-    for level in range(LEVELS + 1):
-        group_at[level] = groups[stretch[level]]
-    of_level = np.empty(len(levels), dtype=np.int64)
-    for k in range(len(levels)):
-        of_level[k] = group_at[levels[k]]
-    begins = np.zeros(
-        groups[-1] + 2, dtype=np.int64
-    )  # shifted by one, to be moved on while boxes are written
-    for k in range(len(spans)):
-        for group in range(group_at[spans[k, LOW]], group_at[spans[k, HIGH] + 1]):
-            begins[Index(group + 2)] += 1
-    for group in range(2, len(begins)):
-        begins[group] += begins[group - 1]
-    boxes = np.empty((begins[-1], 4), dtype=np.int64)
-    for k in range(len(spans)):
-        x0, y0, x1, y1 = spans[k, X0], spans[k, Y0], spans[k, X1], spans[k, Y1]
-        for group in range(group_at[spans[k, LOW]], group_at[spans[k, HIGH] + 1]):
-            place = Index(begins[Index(group + 1)])
-            boxes[place, 0], boxes[place, 1], boxes[place, 2], boxes[place, 3] = x0, y0, x1, y1
-            begins[Index(group + 1)] += 1
-    return boxes, begins[: groups[-1]], of_level

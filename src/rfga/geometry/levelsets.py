@@ -7,6 +7,7 @@ contours one threshold at a time is found here in one sweep over the levels (doc
     row_units        rows cut into intervals that rise and fall       links  where neighbouring ones meet
     sides            pixels that move the sides of boxes              component_sweep  union-find over levels
     holes, areas     for the largest contour                          level_spans  all of it, for a map
+                                                                      box_lists    listed by threshold
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rfga.geometry.level_spans import boxes_at_levels, components_at, level_spans
+from rfga.geometry.box_lists import boxes_at_thresholds
+from rfga.geometry.level_spans import components_at
 from rfga.types import ByteArray, FloatArray, IntArray, UserError
 
 CONTOUR_RULES = ("largest", "all")
@@ -143,10 +145,9 @@ def level_boxes(
         2
     """
     check_rules(rules)
-    largest, every, highest = level_spans(as_map(score_map), "largest" in rules, "all" in rules)
-    levels = threshold_levels(thresholds, highest)
-    spans = {"largest": largest, "all": every}
-    return {rule: LevelBoxes(*boxes_at_levels(spans[rule], levels)) for rule in rules}
+    wanted = np.ascontiguousarray(thresholds, dtype=np.float64).ravel()
+    found = boxes_at_thresholds(as_map(score_map), wanted, "largest" in rules, "all" in rules)
+    return {rule: LevelBoxes(*found[CONTOUR_RULES.index(rule)]) for rule in rules}
 
 
 def benchmark_boxes(score_map: ArrayLike, thresholds: ArrayLike, rule: str) -> list[IntArray]:

@@ -19,11 +19,12 @@ import numpy as np
 
 from rfga.geometry.buffers import Int32s, new_int32_table, new_int32s
 from rfga.geometry.kernel import ONE, Index, inlined, kernel
-from rfga.geometry.row_units import Units
+from rfga.geometry.row_units import BACKGROUND, FOREGROUND, Units
 from rfga.types import ByteArray
 
 LEFT, RIGHT = 0, 1
-_NONE, _LEFT, _RIGHT = np.uint8(0), np.uint8(1), np.uint8(2)
+_NONE, _FORE_LEFT, _FORE_RIGHT, _BACK_LEFT, _BACK_RIGHT = (np.uint8(mark) for mark in (0, 1, 2, 4, 8))
+_ONE_BIT, _FORE, _FORE_SHIFT, _BACK_SHIFT = (np.uint8(bits) for bits in (1, 3, 0, 2))
 
 
 class Sides(NamedTuple):
@@ -36,58 +37,62 @@ class Sides(NamedTuple):
 
 
 @kernel
-def _mark_foreground(above: ByteArray, row: ByteArray, below: ByteArray, marks: ByteArray) -> None:
-    """Marks side pixels of the foreground at the column before theirs (the compiler likes that)."""
+def _mark(above: ByteArray, row: ByteArray, below: ByteArray, marks: ByteArray) -> None:
+    """Marks side pixels of a row at the column before theirs (the compiler likes that).
+
+    The background is the same upside down, but its pixels have four neighbours: diagonal ones do not count.
+    """
     for x in range(len(row) - 2):
         here, upper, lower = row[x + 1], above[x + 1], below[x + 1]
-        left = max(above[x], row[x], below[x], upper)
-        right = max(above[x + 2], row[x + 2], below[x + 2], upper)
-        marks[x] = (_LEFT if (here > left) & (here >= lower) else _NONE) + (
-            _RIGHT if (here > right) & (here >= lower) else _NONE
+        left, right = row[x], row[x + 2]
+        highest_left = max(above[x], left, below[x], upper)
+        highest_right = max(above[x + 2], right, below[x + 2], upper)
+        marks[x] = (
+            (_FORE_LEFT if (here > highest_left) & (here >= lower) else _NONE)
+            + (_FORE_RIGHT if (here > highest_right) & (here >= lower) else _NONE)
+            + (_BACK_LEFT if (here < min(left, upper)) & (here <= lower) else _NONE)
+            + (_BACK_RIGHT if (here < min(right, upper)) & (here <= lower) else _NONE)
         )
 
 
 @kernel
-def _mark_background(above: ByteArray, row: ByteArray, below: ByteArray, marks: ByteArray) -> None:
-    """The same upside down; pixels of the background have four neighbours, so diagonal ones do not count."""
-    for x in range(len(row) - 2):
-        here, upper, lower = row[x + 1], above[x + 1], below[x + 1]
-        left, right = min(row[x], upper), min(row[x + 2], upper)
-        marks[x] = (_LEFT if (here < left) & (here <= lower) else _NONE) + (
-            _RIGHT if (here < right) & (here <= lower) else _NONE
-        )
-
-
-@kernel
-def _marked(marks: ByteArray, columns: Int32s) -> int:
-    """Writes the columns of marked pixels, in order, and returns how many there are."""
-    count = Index(0)
+def _marked(marks: ByteArray, fore: Int32s, back: Int32s) -> tuple[int, int]:
+    """Writes the columns of marked pixels of the foreground and the background, in order, and counts them."""
+    fore_count = back_count = Index(0)
     words = marks.view(np.uint64)  # eight columns at a time: most have no mark
     for word in range(Index(len(words))):
         if words[word] != 0:
             for x in range(Index(8) * word, Index(8) * word + Index(8)):
-                columns[count] = x + ONE  # overwritten by the next one unless it counts
-                count += Index(marks[x] != _NONE)
-    return int(count)
+                fore[fore_count] = back[back_count] = x + ONE  # overwritten by the next one unless it counts
+                fore_count += Index((marks[x] & _FORE) != _NONE)
+                back_count += Index(marks[x] > _FORE)
+    return int(fore_count), int(back_count)
 
 
 @kernel
 def _collect(
-    row: ByteArray, marks: ByteArray, columns: Int32s, units: Units, y: int, sides: Sides, flip: int
+    row: ByteArray,
+    marks: ByteArray,
+    columns: Int32s,
+    units: Units,
+    y: int,
+    sides: Sides,
+    background: np.bool_,
 ) -> None:
-    """Adds the marked pixels of row ``y`` with the nodes of their units."""
+    """Adds the marked pixels of row ``y`` at ``columns`` with the nodes of their units."""
     unit, last = Index(units.first[y]), Index(units.first[y + 1] - 1)
     lefts, rights = Index(sides.counts[LEFT]), Index(sides.counts[RIGHT])
-    for k in range(_marked(marks, columns)):
+    flip, shift = (255, _BACK_SHIFT) if background else (0, _FORE_SHIFT)  # 255 ^ grey = 255 - grey
+    for k in range(len(columns)):
         column = Index(columns[k])
         while unit < last and units.start[unit + ONE] <= columns[k]:
             unit += ONE
-        node, height, mark = units.node[unit], flip ^ row[column], marks[column - ONE]
+        node, height, mark = units.node[unit], flip ^ row[column], marks[column - ONE] >> shift
         sides.node[LEFT, lefts] = sides.node[RIGHT, rights] = node
         sides.column[LEFT, lefts] = sides.column[RIGHT, rights] = columns[k]
         sides.height[LEFT, lefts] = sides.height[RIGHT, rights] = height
-        lefts += Index(mark & _LEFT)
-        rights += Index(mark >> 1)
+        lefts += Index(mark & _ONE_BIT)
+        rights += Index((mark >> _ONE_BIT) & _ONE_BIT)
     sides.counts[LEFT], sides.counts[RIGHT] = lefts, rights
 
 
@@ -108,20 +113,21 @@ def no_sides() -> Sides:
 
 
 @kernel
-def side_pixels(plane: ByteArray, units: Units, background: np.bool_) -> Sides:
-    """The side pixels of the foreground, or of the background, of a padded map.
+def side_pixels(plane: ByteArray, fore: Units, back: Units) -> tuple[Sides, Sides]:
+    """The side pixels of the foreground and of the background of a padded map.
 
-    Two of them never touch in a column, so there are at most half as many as pixels.
+    Two of a kind never touch in a column, so there are at most half as many as pixels.
     """
     rows, columns = plane.shape
-    sides = _new_sides((rows + 1) // 2 * columns + 1)
+    of_fore, of_back = (
+        _new_sides((rows + 1) // 2 * columns + 1),
+        _new_sides((rows + 1) // 2 * columns + 1),
+    )
     marks = np.zeros(columns, dtype=np.uint8)
-    marked = new_int32s(columns + 1)
-    flip = 255 if background else 0  # 255 ^ grey = 255 - grey
+    fore_columns, back_columns = new_int32s(columns + 1), new_int32s(columns + 1)
     for y in range(1, rows - 1):
-        if background:
-            _mark_background(plane[y - 1], plane[y], plane[y + 1], marks)
-        else:
-            _mark_foreground(plane[y - 1], plane[y], plane[y + 1], marks)
-        _collect(plane[y], marks, marked, units, y, sides, flip)
-    return sides
+        _mark(plane[y - 1], plane[y], plane[y + 1], marks)
+        fore_count, back_count = _marked(marks, fore_columns, back_columns)
+        _collect(plane[y], marks, fore_columns[:fore_count], fore, y, of_fore, FOREGROUND)
+        _collect(plane[y], marks, back_columns[:back_count], back, y, of_back, BACKGROUND)
+    return of_fore, of_back

@@ -14,7 +14,7 @@ from rfga.geometry.kernel import Index, kernel
 from rfga.geometry.maps import resize_mask
 from rfga.metrics.entries import Entries, entry
 from rfga.metrics.streaming import Batch, StreamedMetric, Sums, Values
-from rfga.types import MASK_BACKGROUND, MASK_OBJECT, ByteArray, FloatArray, IntArray
+from rfga.types import MASK_BACKGROUND, MASK_OBJECT, ByteArray, FloatArray, IntArray, UserError
 
 _ROW_OF_GREY = np.full(256, 2, dtype=np.uint8)  # left out
 _ROW_OF_GREY[[MASK_OBJECT, MASK_BACKGROUND]] = 0, 1
@@ -44,29 +44,42 @@ def score_histograms(
     Returns:
         Two arrays (T + 2,) int64: of foreground and of background.
 
+    Raises:
+        UserError: the thresholds are not spaced like that.
+
     Example:
         >>> scores, mask = np.array([[0.1, 0.5, 1.0]]), np.array([[0, 255, 255]], dtype=np.uint8)
         >>> score_histograms(scores, mask, np.array([0.0, 0.5]))
         (array([0, 1, 1, 0]), array([1, 0, 0, 0]))
     """
-    edges = np.concatenate([thresholds, [1.0, 2.0, 3.0]])
+    grid = np.asarray(thresholds, dtype=np.float64)
+    step = float(grid[1]) if len(grid) > 1 else 1.0
+    if not len(grid) or not np.array_equal(grid, np.arange(len(grid)) * step):
+        raise UserError(
+            "expected thresholds 0, step, 2 * step and so on, found others: make them with threshold_grid"
+        )
     scores = np.ascontiguousarray(score_map, dtype=np.float64).ravel()
-    counts = _count_pixels(scores, np.ascontiguousarray(mask).ravel(), edges, _ROW_OF_GREY)
+    counts = _count_pixels(scores, np.ascontiguousarray(mask).ravel(), step, len(grid), _ROW_OF_GREY)
     return counts[0], counts[1]
 
 
 @kernel
-def _count_pixels(scores: FloatArray, mask: ByteArray, edges: FloatArray, row_of_grey: ByteArray) -> IntArray:
+def _count_pixels(
+    scores: FloatArray, mask: ByteArray, step: float, bins_below_one: int, row_of_grey: ByteArray
+) -> IntArray:
     """Histograms (3, bins) of foreground, background and what is left out."""
-    counts = np.zeros((3, len(edges) - 1), dtype=np.int64)
-    per_unit = 1 / (edges[1] - edges[0])
-    last = len(edges) - 4  # the bin from 1 on
+    bins = np.empty(len(scores), dtype=np.int32)
+    per_unit, last = 1 / step, np.int32(bins_below_one - 1)
+    # Two loops, because the first of them, without a table to look into, is compiled to vector instructions.
     for pixel in range(len(scores)):
         score = scores[pixel]
-        place = min(int(score * per_unit), last)
+        place = min(np.int32(score * per_unit), last)
+        upper = 1.0 if place == last else (place + 1) * step
         # The product and the edges round differently, so that the bin can be off by one either way.
-        bin_index = Index(place - (score < edges[Index(place)]) + (score >= edges[Index(place + 1)]))
-        counts[row_of_grey[mask[pixel]], bin_index] += 1
+        bins[pixel] = place - (score < place * step) + (score >= upper)
+    counts = np.zeros((3, bins_below_one + 2), dtype=np.int64)
+    for pixel in range(len(scores)):
+        counts[row_of_grey[mask[pixel]], Index(bins[pixel])] += 1
     return counts
 
 
