@@ -11,11 +11,13 @@ arXiv:2104.04952. Three steps, each with a switch of its own:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import reduce
 
 import torch
 from torch import Tensor, nn
+
+from rfga.nn.calibration import axis_means, calibrate
 
 VIEWS = ("channel", "height", "width")
 
@@ -26,12 +28,12 @@ EXPANSIONS: dict[str, Callable[[list[Tensor]], Tensor]] = {
 }
 """How the views' profiles, broadcast to (B, C, H, W), become one attention map."""
 
-CALIBRATIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "residual": lambda x, m: x + x * m,
-    "plain": lambda x, m: x * m,
-    "weighted": lambda x, m: x * (0.35 + 0.65 * m),  # the form of the authors' segmentation program
+CALIBRATIONS = {
+    "residual": (1.0, 1.0),  # X + X*M
+    "plain": (0.0, 1.0),
+    "weighted": (0.35, 0.65),  # the form of the authors' segmentation program
 }
-"""How the attention map acts on the features."""
+"""How the attention map acts on the features: Y = X * (constant + share * M), as (constant, share)."""
 
 GATES: dict[str, Callable[[Tensor, int], Tensor]] = {
     "sigmoid": lambda z, axis: z.sigmoid(),
@@ -106,7 +108,9 @@ class RFGA(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Calibrate the features ``x`` (B, C, H, W)."""
-        return CALIBRATIONS[self.calibration](x, self.attention(x))
+        self._check_input(x)
+        x, height, width = axis_means(x)
+        return calibrate(x, *self._factors(self._gated(height, width), height.shape[2], width.shape[2]))
 
     def attention(self, x: Tensor) -> Tensor:
         """The expanded attention M of ``x``, broadcastable to (B, C, H, W)."""
@@ -115,14 +119,34 @@ class RFGA(nn.Module):
     def profiles(self, x: Tensor) -> dict[str, Tensor]:
         """The attention of each active view: channel (B,C,1,1), height (B,C,H,1), width (B,C,1,W)."""
         self._check_input(x)
-        made: dict[str, Tensor] = {}
-        if "channel" in self.views:
-            made["channel"] = self._view("channel", x.mean(dim=(2, 3)).unsqueeze(1)).unsqueeze(3)
-        if "height" in self.views:
-            made["height"] = self._view("height", x.mean(dim=3)).unsqueeze(3)
-        if "width" in self.views:
-            made["width"] = self._view("width", x.mean(dim=2)).unsqueeze(2)
-        return made
+        _, height, width = axis_means(x)
+        gated = self._gated(height, width)
+        return {view: z.unsqueeze(2 if view == "width" else 3) for view, z in gated.items()}
+
+    def _gated(self, height: Tensor, width: Tensor) -> dict[str, Tensor]:
+        """The attention of the views from the means: channel (B,C,1), height (B,C,H), width (B,C,W)."""
+        means = {"channel": height.mean(2).unsqueeze(1), "height": height, "width": width}
+        return {view: self._view(view, means[view]) for view in self.views}
+
+    def _factors(self, gated: dict[str, Tensor], rows: int, columns: int) -> tuple[Tensor, Tensor, Tensor]:
+        """The calibration as ``calibrate`` takes it: offset and slope (B, C, H), width (B, C, W).
+
+        With r what channel and height give together and w the width view, M is r + w or r * w.
+        """
+        constant, share = CALIBRATIONS[self.calibration]
+        if self.expansion == "mean":
+            share /= len(self.views)
+        any_view = next(iter(gated.values()))
+        none, one = any_view.new_zeros(()), any_view.new_ones(())
+        of_rows = [gated[view] for view in ("channel", "height") if view in gated]
+        if self.expansion == "product":
+            row = reduce(torch.mul, of_rows, one)
+            offset, slope, width = none + constant, share * row, gated.get("width", one)
+        else:
+            row = reduce(torch.add, of_rows, none)
+            offset, slope, width = constant + share * row, one, share * gated.get("width", none)
+        shape = any_view.shape[:2]
+        return offset.expand(*shape, rows), slope.expand(*shape, rows), width.expand(*shape, columns)
 
     def _view(self, view: str, profile: Tensor) -> Tensor:
         response = getattr(self, f"{view}_conv")(profile)
@@ -152,6 +176,6 @@ class RFGA(nn.Module):
         )
 
 
-def _check_choice(option: str, value: str, choices: dict[str, Callable[..., Tensor]]) -> None:
+def _check_choice(option: str, value: str, choices: Iterable[str]) -> None:
     if value not in choices:
         raise ValueError(f"expected {option} to be one of {', '.join(choices)}, found {value!r}")

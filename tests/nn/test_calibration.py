@@ -1,0 +1,219 @@
+"""Means and calibration against plain operations: values, gradients, layouts, and what is kept in memory."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import Tensor
+
+from rfga.nn.calibration import axis_means, calibrate
+from rfga.nn.rfga import CALIBRATIONS, EXPANSIONS, RFGA, VIEWS
+from tests.conftest import REPOSITORY
+
+FORMATS = {"contiguous": torch.contiguous_format, "channels-last": torch.channels_last}
+Factors = tuple[Tensor, Tensor, Tensor]
+
+
+def plain_calibration(x: Tensor, offset: Tensor, slope: Tensor, width: Tensor) -> Tensor:
+    return x * (offset[..., None] + slope[..., None] * width[:, :, None, :])
+
+
+def plain_layer(layer: RFGA, x: Tensor) -> Tensor:
+    """Means, gates and calibration by operations that form the whole attention map."""
+    means = {"channel": x.mean((2, 3)).unsqueeze(1), "height": x.mean(3), "width": x.mean(2)}
+    views = [
+        layer._view(view, means[view]).unsqueeze(2 if view == "width" else 3).expand_as(x)
+        for view in layer.views
+    ]
+    constant, share = CALIBRATIONS[layer.calibration]
+    return x * (constant + share * EXPANSIONS[layer.expansion](views))
+
+
+def made(
+    shape: tuple[int, int, int, int], memory_format: str, dtype: torch.dtype = torch.float64
+) -> tuple[Tensor, Factors]:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype)
+    x = x.contiguous(memory_format=FORMATS[memory_format]).requires_grad_()
+    lengths = (shape[2], shape[2], shape[3])
+    offset, slope, width = (
+        torch.rand(*shape[:2], n, generator=generator, dtype=torch.float64).to(dtype).requires_grad_()
+        for n in lengths
+    )
+    return x, (offset, slope, width)
+
+
+def gradients(y: Tensor, leaves: list[Tensor]) -> tuple[Tensor, ...]:
+    generator = torch.Generator().manual_seed(1)
+    g = torch.randn(y.shape, generator=generator, dtype=torch.float64).to(y.dtype)
+    return torch.autograd.grad(y, leaves, g)
+
+
+SHAPES = [(3, 5, 7, 4), (2, 130, 3, 6), (1, 1, 1, 9), (2, 3, 1, 1), (4, 300, 14, 11)]
+
+
+@pytest.mark.parametrize("memory_format", FORMATS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_values_and_gradients_equal_those_of_plain_operations(
+    shape: tuple[int, int, int, int], memory_format: str
+) -> None:
+    x, factors = made(shape, memory_format)
+    y, expected = calibrate(x, *factors), plain_calibration(x, *factors)
+    assert y.stride() == x.stride()
+    torch.testing.assert_close(y, expected, rtol=1e-12, atol=1e-12)
+    leaves = [x, *factors]
+    for found, wanted in zip(gradients(y, leaves), gradients(expected, leaves), strict=True):
+        torch.testing.assert_close(found, wanted, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("memory_format", FORMATS)
+def test_single_precision_agrees_to_five_digits(memory_format: str) -> None:
+    x, factors = made((4, 200, 14, 11), memory_format, torch.float32)
+    double = [part.detach().double().requires_grad_() for part in (x, *factors)]
+    y, expected = calibrate(x, *factors), plain_calibration(double[0], double[1], double[2], double[3])
+    for found, wanted in zip(
+        (y, *gradients(y, [x, *factors])), (expected, *gradients(expected, double)), strict=True
+    ):
+        assert (found.double() - wanted).abs().max() <= 1e-5 * wanted.abs().max()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_rounds_the_result_alone(dtype: torch.dtype) -> None:
+    x, factors = made((9, 6, 5, 8), "channels-last", dtype)
+    double = [part.detach().double().requires_grad_() for part in (x, *factors)]
+    y, expected = calibrate(x, *factors), plain_calibration(double[0], double[1], double[2], double[3])
+    assert y.dtype == dtype
+    step = torch.finfo(dtype).eps
+    torch.testing.assert_close(y.double(), expected, rtol=2 * step, atol=step)
+    for found, wanted in zip(gradients(y, [x, *factors]), gradients(expected, double), strict=True):
+        assert found.dtype == dtype
+        assert (found.double() - wanted).abs().max() <= 2 * step * wanted.abs().max()
+
+
+@pytest.mark.parametrize("memory_format", FORMATS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_means_and_their_gradients(shape: tuple[int, int, int, int], memory_format: str) -> None:
+    x, _ = made(shape, memory_format)
+    through, height, width = axis_means(x)
+    torch.testing.assert_close(height, x.mean(3))
+    torch.testing.assert_close(width, x.mean(2))
+    y = calibrate(through, height, height * 2, width)
+    expected = plain_calibration(x, x.mean(3), x.mean(3) * 2, x.mean(2))
+    torch.testing.assert_close(gradients(y, [x]), gradients(expected, [x]), rtol=1e-11, atol=1e-11)
+
+
+def test_gradients_by_differences() -> None:
+    def whole(x: Tensor, offset: Tensor, slope: Tensor, width: Tensor) -> Tensor:
+        through, of_rows, of_columns = axis_means(x)
+        return calibrate(through, offset + of_rows, slope, width * of_columns)
+
+    for memory_format in FORMATS:
+        x, factors = made((2, 3, 4, 5), memory_format)
+        assert torch.autograd.gradcheck(whole, (x, *factors))
+
+
+@pytest.mark.parametrize(
+    ("views", "expansion"), [*(((view,), "sum") for view in VIEWS), *((VIEWS, form) for form in EXPANSIONS)]
+)
+@pytest.mark.parametrize("calibration", list(CALIBRATIONS))
+def test_the_layers_gradients_equal_those_of_its_plain_form(
+    views: tuple[str, ...], expansion: str, calibration: str
+) -> None:
+    torch.manual_seed(0)
+    layer = RFGA(6, views=views, expansion=expansion, calibration=calibration).double().train()
+    x, _ = made((3, 6, 5, 4), "channels-last")
+    leaves = [x, *layer.parameters()]
+    found, expected = gradients(layer(x), leaves), gradients(plain_layer(layer, x), leaves)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
+
+
+def test_gradcheck_of_the_whole_layer() -> None:
+    torch.manual_seed(0)
+    layer = RFGA(3).double().train()
+    x = torch.randn(3, 3, 4, 2, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(layer, (x,))
+
+
+def test_a_gradient_that_is_no_dense_tensor() -> None:
+    x, factors = made((3, 5, 7, 4), "channels-last")
+    found = torch.autograd.grad(calibrate(x, *factors).mean(), [x, *factors])  # an expanded scalar comes back
+    expected = torch.autograd.grad(plain_calibration(x, *factors).mean(), [x, *factors])
+    torch.testing.assert_close(found, expected)
+
+
+def test_features_of_odd_strides() -> None:
+    x = torch.randn(2, 6, 8, 10, dtype=torch.float64)[:, ::2, 1:, ::3].requires_grad_()
+    factors = made((2, 3, 7, 4), "contiguous")[1]
+    y, expected = calibrate(x, *factors), plain_calibration(x, *factors)
+    torch.testing.assert_close(y, expected)
+    torch.testing.assert_close(gradients(y, [x, *factors]), gradients(expected, [x, *factors]))
+
+
+def test_an_empty_batch_stays_empty() -> None:
+    layer = RFGA(6).eval()
+    x = torch.zeros(0, 6, 5, 4, requires_grad=True)
+    y = layer(x)
+    assert y.shape == x.shape
+    assert torch.autograd.grad(y.sum(), x)[0].shape == x.shape
+
+
+def test_nothing_but_the_features_is_kept_for_backward() -> None:
+    layer = RFGA(16).train()
+    x = torch.randn(4, 16, 9, 12, requires_grad=True)
+    kept: list[Tensor] = []
+
+    def keep(t: Tensor) -> Tensor:
+        kept.append(t)
+        return t
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t):
+        layer(x)
+    assert {t.data_ptr() for t in kept if t.numel() >= x.numel()} == {x.data_ptr()}
+
+
+PEAK = """
+import resource, sys, torch
+from tests.nn.test_calibration import plain_layer
+from rfga.nn.rfga import RFGA
+
+def step(size):
+    x, g = torch.randn(8, 16, size, size, requires_grad=True), torch.randn(8, 16, size, size)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    y = layer(x) if sys.argv[1] == "layer" else plain_layer(layer, x)
+    y.backward(g)
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return (after - before) * (1 if sys.platform == "darwin" else 1024) / (x.numel() * 4)
+
+torch.manual_seed(0)
+layer = RFGA(16).train()
+step(8)  # whatever is compiled or set up is there from now on
+print(step(420))
+"""
+
+
+def peak_of_a_step(form: str) -> float:
+    """How many tensors of the features' size a training step adds at its peak to features and dY."""
+    pytest.importorskip("resource", reason="peak memory is read through the resource module")
+    done = subprocess.run(
+        [sys.executable, "-c", PEAK, form], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    return float(done.stdout)
+
+
+def test_a_step_makes_two_large_tensors_its_results() -> None:
+    assert peak_of_a_step("layer") < 2.5  # Y and dX
+    assert peak_of_a_step("plain") > 3.5  # the measurement sees others
+
+
+def test_compiling_and_exporting_give_the_same() -> None:
+    torch.manual_seed(0)
+    layer, x = RFGA(6).eval(), torch.randn(2, 6, 5, 4)
+    expected = layer(x)
+    compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(compiled(x), expected)
+    exported = torch.export.export(layer, (x,), strict=False)
+    torch.testing.assert_close(exported.module()(x), expected)
