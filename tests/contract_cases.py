@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import json
+from collections.abc import Callable
+from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -14,17 +17,27 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from rfga.backbones import BACKBONES
+from rfga.backbones.base import Backbone
 from rfga.backbones.build import build_backbone
 from rfga.data import DATASETS
 from rfga.data.base import Dataset
 from rfga.methods import METHODS
 from rfga.methods.base import Method
 from rfga.types import Prediction
+from tests.made_benchmarks import write_benchmark, write_pets
 
 CLASSES = 3
 PICTURE_SIZES_HW = ((30, 40), (52, 36), (41, 67))
 BOX = (3.0, 4.0, 21.0, 28.0)  # inside all of them
 FEW = {"train_per_class": 2, "val_per_class": 2, "test_per_class": 1, "longer_side_pixels": 64}
+
+
+FOLDERS: dict[str, Callable[[Path, str], object]] = {
+    **dict.fromkeys(("cub", "ilsvrc", "openimages30k"), write_benchmark),
+    "pets": lambda folder, truth_kind: write_pets(folder),  # its truth is always masks
+}
+"""Data set -> what makes its folder; class folders serve the others."""
 
 
 def target(registry: dict[str, str], name: str) -> Any:
@@ -33,11 +46,30 @@ def target(registry: dict[str, str], name: str) -> Any:
     return getattr(import_module(module), attribute)
 
 
-def made_method(name: str, backbone: str, seed: int = 0, **options: Any) -> Method:
-    """A method with random weights over a small network at stride 16."""
+def made_method(name: str, backbone: str, seed: int = 0) -> Method:
+    """A method with random weights over a small network at stride 16, its heads and branches narrow too."""
+    return copy.deepcopy(kept_method(name, backbone, seed))
+
+
+@lru_cache(maxsize=4)
+def kept_method(name: str, backbone: str, seed: int = 0) -> Method:
+    """The same, for reading alone: whoever asks again gets the same one."""
+    network = copy.deepcopy(kept_backbone(backbone, seed))
     torch.manual_seed(seed)
-    method: Method = target(METHODS, name)(build_backbone(backbone), CLASSES, **options)
+    cls = target(METHODS, name)
+    options = {"width": 16} if "width" in inspect.signature(cls).parameters else {}
+    method: Method = cls(network, CLASSES, **options)
     return method
+
+
+@lru_cache
+def kept_backbone(name: str, seed: int = 0) -> Backbone:
+    """A small network for reading alone; the benchmark's variants with 1/16 of their width."""
+    torch.manual_seed(seed)
+    if name not in BACKBONES:
+        return build_backbone(name)
+    variant: Backbone = target(BACKBONES, name)(output_stride=16, width=1 / 16)
+    return variant
 
 
 def made_images(count: int = 2, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -57,7 +89,9 @@ def made_dataset(name: str, truth_kind: str, folder: Path) -> Dataset:
         pytest.fail(
             f"contract_cases.made_dataset cannot fill {sorted(needed - set(known))} of {name}: teach it"
         )
-    if "root" in parameters:
+    if name in FOLDERS:
+        FOLDERS[name](folder, truth_kind)
+    elif "root" in parameters:
         known["truth"] = write_class_folders(folder, truth_kind)
     dataset: Dataset = cls(**{key: value for key, value in known.items() if key in parameters})
     return dataset

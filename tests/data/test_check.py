@@ -3,12 +3,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from rfga.data.base import Dataset
 from rfga.data.check import readable_samples, require_trainable, unreadable_images
 from rfga.data.folder import FolderDataset
+from rfga.data.names import LabelledNames, Names
+from rfga.data.samples import SampleList, labels_of
 from rfga.types import Sample, Truth, UserError
 
 
@@ -100,3 +103,28 @@ def test_require_trainable(tmp_path: Path) -> None:
     (tmp_path / "good" / "train").rename(tmp_path / "good" / "val")
     with pytest.raises(UserError, match="expected photographs to train on, found none"):
         require_trainable(FolderDataset(tmp_path / "good"))
+
+
+def test_lazy_lists_stay_lazy_where_photographs_are_skipped(tmp_path: Path) -> None:
+    names = [f"{'ab'[i % 2]}/{i}.jpg" for i in range(40)]
+    samples = SampleList(LabelledNames(Names.of(names), np.arange(40) % 2), tmp_path)
+
+    class Listed(Dataset):
+        name, classes, needs_check = "listed", ("a", "b"), True
+
+        def samples(self, split: str) -> Sequence[Sample]:
+            return samples
+
+        def truth(self, sample: Sample) -> Truth | None:
+            return None
+
+        def check(self, sample: Sample) -> None:
+            if sample.image_id in ("b/7.jpg", "a/20.jpg"):
+                raise UserError("expected an image, found none: add it")
+
+    require_trainable(Listed())
+    kept, skipped = readable_samples(Listed(), "train")
+    assert isinstance(kept, SampleList)
+    assert [sample.image_id for sample in kept] == [n for n in names if n not in ("b/7.jpg", "a/20.jpg")]
+    assert labels_of(kept).tolist() == [sample.label for sample in kept]
+    assert [sample.image_id for sample, _ in skipped] == ["b/7.jpg", "a/20.jpg"]

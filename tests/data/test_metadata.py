@@ -10,7 +10,9 @@ import pytest
 from PIL import Image
 
 from rfga.data.metadata import MetadataTruth, is_metadata, read_metadata
+from rfga.geometry.maps import resize_mask
 from rfga.types import UserError
+from tests.made_benchmarks import write_lists, write_mask
 
 COUNTS = {
     "CUB/train": 5994,
@@ -127,3 +129,60 @@ def test_a_mask_outside_its_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "localization.txt").write_text("x.jpg,../secret.png,\n")
     with pytest.raises(UserError, match="inside"):
         MetadataTruth(read_metadata(tmp_path), tmp_path / "masks").truth("x.jpg")
+
+
+def test_lists_of_images_without_truth_are_read_where_that_is_allowed(shared: Path, tmp_path: Path) -> None:
+    train = shared / "wsol-metadata" / "OpenImages" / "train"
+    with pytest.raises(UserError, match="found none for 29819"):
+        read_metadata(train)
+    lists = read_metadata(train, complete=False)
+    assert (len(lists.image_ids), lists.boxes, lists.masks) == (29_819, {}, {})
+    write_lists(
+        tmp_path, image_ids=[("a",), ("b",)], localization=[("b", 1, 2, 3, 4)], image_sizes=[("a", 9, 5)]
+    )
+    with pytest.raises(
+        UserError, match="size of every image with a box"
+    ):  # a box needs its size all the same
+        read_metadata(tmp_path, complete=False)
+
+
+@pytest.mark.parametrize("size_hw", [(300, 500), (224, 1000), (683, 227), (224, 224)])
+def test_masks_in_the_photographs_pixels_are_the_benchmarks_at_224(
+    tmp_path: Path, size_hw: tuple[int, int]
+) -> None:
+    boxes = {"a.png": ((120, 90), (5, 60, 50, 100)), "b.png": ((500, 333), (100, 10, 300, 200))}
+    boxes["ignore.png"] = ((70, 110), (20, 0, 90, 40))  # no two files of one size, none as the photograph
+    for name, (mask_hw, box) in boxes.items():
+        write_mask(tmp_path / name, mask_hw, box)
+    write_lists(tmp_path, localization=[("x.jpg", "a.png", "ignore.png"), ("x.jpg", "b.png", "")])
+    lists = read_metadata(tmp_path)
+    at_eval_size = MetadataTruth(lists, tmp_path).truth("x.jpg")
+    truth = MetadataTruth(lists, tmp_path, lambda image_id: size_hw).truth("x.jpg")
+    assert truth is not None
+    assert truth.mask is not None
+    assert at_eval_size is not None
+    assert at_eval_size.mask is not None
+    assert truth.size_hw == truth.mask.shape == size_hw
+    assert set(np.unique(at_eval_size.mask)) == {0, 128, 255}
+    np.testing.assert_array_equal(resize_mask(truth.mask), at_eval_size.mask)
+    if size_hw == (300, 500):  # seen directly: the top of the second object, in the photograph's own pixels
+        top, bottom = np.flatnonzero(truth.mask[:, 300] == 255)[[0, -1]] / 300
+        assert (top, bottom) == pytest.approx((10 / 500, 200 / 500), abs=1 / 224)
+
+
+def test_masks_of_the_photographs_size_are_taken_pixel_for_pixel(tmp_path: Path) -> None:
+    write_mask(tmp_path / "a.png", (31, 47), (3, 4, 10, 12))
+    write_mask(tmp_path / "b.png", (31, 47), (40, 0, 47, 31))
+    write_mask(tmp_path / "ignore.png", (31, 47), (0, 0, 47, 6))
+    write_lists(tmp_path, localization=[("x.jpg", "a.png", "ignore.png"), ("x.jpg", "b.png", "")])
+    lists = read_metadata(tmp_path)
+    truth = MetadataTruth(lists, tmp_path, lambda image_id: (31, 47)).truth("x.jpg")
+    assert truth is not None
+    assert truth.mask is not None
+    expected = np.zeros((31, 47), np.uint8)
+    expected[:6], expected[4:12, 3:10], expected[:, 40:] = 128, 255, 255
+    np.testing.assert_array_equal(truth.mask, expected)
+    at_eval_size = MetadataTruth(lists, tmp_path).truth("x.jpg")
+    assert at_eval_size is not None
+    assert at_eval_size.mask is not None
+    np.testing.assert_array_equal(resize_mask(expected), at_eval_size.mask)

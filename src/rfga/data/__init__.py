@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rfga.data.base import Dataset
@@ -11,15 +11,30 @@ if TYPE_CHECKING:
 DATASETS = {
     "folder": "rfga.data.folder:FolderDataset",
     "synthetic": "rfga.data.synthetic.dataset:SyntheticDataset",
+    "cub": "rfga.data.cub:CubDataset",
+    "ilsvrc": "rfga.data.ilsvrc:IlsvrcDataset",
+    "openimages30k": "rfga.data.openimages30k:OpenImages30kDataset",
+    "pets": "rfga.data.pets:PetsDataset",
 }
 """Name of a data set -> "module:Class". A new data set is one file in this folder and one line here."""
 
+MARKER = "dataset.json"
+"""The file of a prepared folder that names its data set; it is written last, when the folder is whole."""
+
 
 def open_dataset(data: str | Path, truth: Path | None = None, truth_split: str = "val") -> Dataset:
-    """Opens a folder of photographs, or a data set by its name in ``DATASETS``.
+    """Opens a data set: one that needs no files by its name in ``DATASETS``, others by their folder.
 
-    A folder that is called like a data set is meant by ``./NAME``. ``truth`` (COCO JSON or folder of masks)
-    belongs to the photographs of ``truth_split``; named data sets carry their own.
+    ``NAME:PATH`` opens PATH as the data set NAME. A folder that ``rfga data prepare`` made is opened as what
+    its ``dataset.json`` names, any other as class folders. A folder that is called like a data set without
+    files is meant by ``./NAME``.
+
+    Args:
+        data: name, NAME:PATH or folder.
+        truth: of class folders, boxes or masks of ``truth_split`` (COCO JSON, a folder of masks, or the
+            benchmark's lists of one split); of a benchmark, the folder of its lists where that lies
+            elsewhere. Data sets that carry their own take none.
+        truth_split: train, val or test.
 
     Raises:
         UserError: the data set or its truth is not as expected.
@@ -30,14 +45,58 @@ def open_dataset(data: str | Path, truth: Path | None = None, truth_split: str =
         ...
         rfga.types.UserError: expected a folder with train/CLASS/*.jpg, found nothing at no/such/folder: ...
     """
+    from rfga.types import UserError
+
+    name, colon, place = data.partition(":") if isinstance(data, str) else ("", "", "")
+    if name in DATASETS and not _kind(name).needs_folder:
+        if truth is not None or colon:
+            what = f"the folder {place!r}" if colon else f"truth {truth}"
+            raise UserError(
+                f"expected {name!r} alone, which carries its own files, found {what}: leave it out"
+            )
+        alone: Dataset = _kind(name)()
+        return alone
+    if name in DATASETS and colon:
+        root = Path(place)
+    else:
+        root = Path(data)
+        name = _prepared_as(root)
+    opened: Dataset = _kind(name)(root, truth, truth_split)
+    return opened
+
+
+def _kind(name: str) -> type[Any]:
     from importlib import import_module
+
+    module, _, attribute = DATASETS[name].partition(":")
+    kind: type[Any] = getattr(import_module(module), attribute)
+    return kind
+
+
+def _prepared_as(root: Path) -> str:
+    """The data set that a folder was prepared as; class folders where it says nothing."""
+    import json
 
     from rfga.types import UserError
 
-    named = isinstance(data, str) and data in DATASETS and data != "folder"
-    if named and truth is not None:
-        raise UserError(f"expected no truth for {data!r}, which carries its own, found {truth}: leave it out")
-    module, _, name = DATASETS[str(data) if named else "folder"].partition(":")
-    kind = getattr(import_module(module), name)
-    dataset: Dataset = kind() if named else kind(Path(data), truth, truth_split)
-    return dataset
+    marker = root / MARKER
+    if not marker.is_file():
+        if (root / "metadata").is_dir() and (root / "images").is_dir():
+            raise UserError(
+                f"expected {MARKER} in the benchmark's folder {root}, found none: finish rfga data prepare, "
+                f"or say which benchmark it is, as in cub:{root}"
+            )
+        return next(iter(DATASETS))
+    try:
+        held = json.loads(marker.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"expected JSON in {marker}, found it unreadable ({error}): prepare it anew"
+        ) from error
+    name = held.get("dataset") if isinstance(held, dict) else None
+    if name not in DATASETS:
+        raise UserError(
+            f"expected a data set out of {', '.join(DATASETS)} in {marker}, found {name!r:.80}: "
+            "prepare it anew"
+        )
+    return str(name)

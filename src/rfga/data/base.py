@@ -4,27 +4,52 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import ClassVar
 
 from PIL import Image
 
 from rfga.data.images import read_image
 from rfga.data.truth import TruthReader
-from rfga.types import Sample, Truth
+from rfga.types import Sample, Truth, UserError
 
 SPLITS = ("train", "val", "test")
+
+SPLIT_ALIASES = {"train-weaksup": "train", "train-fullsup": "val"}
+"""The benchmark's own names of splits -> ours. What is written names ours."""
+
+
+def canonical_split(split: str) -> str:
+    """The one name of a split: train, val or test.
+
+    Raises:
+        UserError: there is no such split.
+
+    Example:
+        >>> canonical_split("train-fullsup"), canonical_split("test")
+        ('val', 'test')
+    """
+    name = SPLIT_ALIASES.get(split, split)
+    if name not in SPLITS:
+        raise UserError(f"expected a split of {', '.join(SPLITS)}, found {split!r}: choose one of them")
+    return name
 
 
 class Dataset(ABC):
     """Photographs with class labels and, in some splits, boxes or masks.
 
     A data set knows nothing of networks: it gives photographs at their original size, boxes and masks in
-    original pixels, and class indices that count from 0 in the order of ``classes``.
+    original pixels, and class indices that count from 0 in the order of ``classes``. Wherever it takes a
+    split, it takes the benchmark's names of ``SPLIT_ALIASES`` as well.
+
+    One that needs a folder is made as ``Kind(root, truth, truth_split)``, another as ``Kind()``.
     """
 
     name: str  # stands in reports and JSON
     classes: tuple[str, ...]
-    needs_check: bool = False  # photographs of unknown quality: every training file is opened before training
+    needs_folder: ClassVar[bool] = True
+    needs_check: bool = False  # photographs of unknown quality: every training file is looked at beforehand
     truth_reader: TruthReader | None = None  # where truth comes from files that may not fit the photographs
+    notes: tuple[str, ...] = ()  # a sentence for each thing that is not as expected and yet no error
 
     @abstractmethod
     def samples(self, split: str) -> Sequence[Sample]:
@@ -45,3 +70,11 @@ class Dataset(ABC):
             UserError: the file cannot be read as an image.
         """
         return read_image(sample.path)
+
+    def check(self, sample: Sample) -> None:
+        """Look at a photograph before long work, where ``needs_check`` is set: it is decoded completely.
+
+        Raises:
+            UserError: it cannot be used.
+        """
+        self.image(sample)

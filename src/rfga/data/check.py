@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from os import cpu_count
 
+import numpy as np
+
 from rfga.data.base import Dataset
+from rfga.data.samples import labels_of, without
 from rfga.types import Sample, UserError
 
 MAX_UNREADABLE_FRACTION = 0.1
@@ -15,7 +19,8 @@ MAX_UNREADABLE_FRACTION = 0.1
 Skipped = list[tuple[Sample, str]]
 Progress = Callable[[int, int], None]  # photographs done, photographs in total
 
-_BATCH = 512  # photographs handed to the threads at once, so that a million do not queue up
+_BATCH = 2048  # photographs handed to the threads at once, so that a million do not queue up
+_TOGETHER = 8  # of them that one thread looks at before it is given more
 
 
 def unreadable_images(
@@ -24,7 +29,7 @@ def unreadable_images(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Skipped:
-    """Decodes every photograph completely with ``read`` and lists those that fail, with the reason.
+    """Looks at every photograph with ``read`` and lists those that fail, with the reason.
 
     The order is that of ``samples`` whatever the number of ``workers`` (threads; default: one a core).
 
@@ -35,6 +40,17 @@ def unreadable_images(
         >>> unreadable_images([lost], lambda sample: read_image(sample.path))[0][1]
         'expected an image, found no file lost.jpg: check its name'
     """
+    failed = _failed(samples, read, workers, progress)
+    return [(samples[index], why) for index, why in failed]
+
+
+def _failed(
+    samples: Sequence[Sample],
+    read: Callable[[Sample], object],
+    workers: int | None,
+    progress: Progress | None,
+) -> list[tuple[int, str]]:
+    """The places of the photographs that fail, and why."""
 
     def reason(sample: Sample) -> str | None:
         try:
@@ -43,15 +59,18 @@ def unreadable_images(
             return str(error)
         return None
 
-    failed: Skipped = []
+    def reasons(begin: int) -> list[str | None]:
+        return [reason(sample) for sample in samples[begin : begin + _TOGETHER]]
+
+    failed: list[tuple[int, str]] = []
     with ThreadPoolExecutor(workers or cpu_count() or 1) as threads:
         for start in range(0, len(samples), _BATCH):
-            batch = samples[start : start + _BATCH]
-            for index, (sample, why) in enumerate(zip(batch, threads.map(reason, batch), strict=True)):
+            found = threads.map(reasons, range(start, min(start + _BATCH, len(samples)), _TOGETHER))
+            for index, why in enumerate(chain.from_iterable(found), start):
                 if why is not None:
-                    failed.append((sample, why))
+                    failed.append((index, why))
                 if progress is not None:
-                    progress(start + index + 1, len(samples))
+                    progress(index + 1, len(samples))
     return failed
 
 
@@ -68,7 +87,8 @@ def readable_samples(
     samples = dataset.samples(split)
     if not dataset.needs_check:
         return samples, []
-    skipped = unreadable_images(samples, dataset.image, workers, progress)
+    failed = _failed(samples, dataset.check, workers, progress)
+    skipped = [(samples[index], why) for index, why in failed]
     if len(skipped) > MAX_UNREADABLE_FRACTION * len(samples):
         names = ", ".join(sample.image_id for sample, _ in skipped[:3])
         raise UserError(
@@ -76,9 +96,8 @@ def readable_samples(
             f"{len(skipped)} of {len(samples)} ({names}{', ...' if len(skipped) > 3 else ''}; the first: "
             f"{skipped[0][1]}): replace or remove them"
         )
-    lost = {sample.image_id for sample, _ in skipped}
-    kept = [sample for sample in samples if sample.image_id not in lost]
-    emptied = {sample.label for sample, _ in skipped} - {sample.label for sample in kept}
+    kept = without(samples, [index for index, _ in failed])
+    emptied = {sample.label for sample, _ in skipped} - set(np.unique(labels_of(kept)).tolist())
     if emptied:
         raise UserError(
             f"expected readable {split} photographs in every class, found none in "
@@ -95,15 +114,16 @@ def require_trainable(dataset: Dataset) -> None:
     """
     samples = dataset.samples("train")
     if not samples:
+        why = f" ({'; '.join(dataset.notes)})" if dataset.notes else ""
         raise UserError(
-            f"expected photographs to train on, found none in {dataset.name!r}: add train/CLASS/*"
+            f"expected photographs to train on, found none in {dataset.name!r}{why}: add train/CLASS/*"
         )
     if len(dataset.classes) < 2:
         raise UserError(
             f"expected at least two classes to train on, found only {dataset.classes[0]!r} in "
             f"{dataset.name!r}: add a class folder, of photographs without the object if need be"
         )
-    empty = sorted(set(range(len(dataset.classes))) - {sample.label for sample in samples})
+    empty = sorted(set(range(len(dataset.classes))) - set(np.unique(labels_of(samples)).tolist()))
     if empty:
         raise UserError(
             f"expected photographs in every class folder, found none in "

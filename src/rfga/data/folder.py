@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from rfga.data.base import SPLITS, Dataset
+from rfga.data.base import SPLITS, Dataset, canonical_split
 from rfga.data.images import IMAGE_SUFFIXES, find_images, list_folder
 from rfga.data.truth import open_truth
 from rfga.types import Sample, Truth, UserError
@@ -27,7 +27,8 @@ class FolderDataset(Dataset):
 
     Args:
         root: the folder with ``train/`` and, optionally, ``val/`` and ``test/``.
-        truth: COCO JSON or folder of masks for the photographs of ``truth_split``.
+        truth: COCO JSON, the benchmark's lists of a split, or folder of masks, for the photographs of
+            ``truth_split``.
         truth_split: "train", "val" or "test".
 
     Raises:
@@ -53,7 +54,7 @@ class FolderDataset(Dataset):
         self._split_folders = _find_splits(self.root)
         self.classes = _find_classes(self._split_folders)
         self._samples: dict[str, tuple[Sample, ...]] = {}
-        self._truth_split = truth_split
+        self._truth_split = truth_split = canonical_split(truth_split)
         if not any(_has_images(folder) for folder in self._split_folders.values()):
             raise UserError(
                 f"expected photographs in the class folders of {self.root}, found no file that ends in "
@@ -70,8 +71,7 @@ class FolderDataset(Dataset):
 
     def samples(self, split: str) -> Sequence[Sample]:
         """The photographs of ``split``, class by class, sorted by name; empty where it has no folder."""
-        if split not in SPLITS:
-            raise UserError(f"expected a split of {', '.join(SPLITS)}, found {split!r}: choose one of them")
+        split = canonical_split(split)
         if split not in self._samples:
             folder = self._split_folders.get(split)
             self._samples[split] = tuple(self._scan(folder)) if folder is not None else ()
@@ -92,7 +92,7 @@ class FolderDataset(Dataset):
 
     def has_truth(self, split: str) -> bool:
         """Whether any sample of ``split`` has boxes or a mask."""
-        return self.truth_reader is not None and split == self._truth_split
+        return self.truth_reader is not None and canonical_split(split) == self._truth_split
 
     def _scan(self, folder: Path) -> Iterator[Sample]:
         present = set(_subfolders(folder))

@@ -10,8 +10,9 @@ import threading
 import warnings
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
+from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,6 +96,16 @@ def read_size(path: Path) -> tuple[int, int]:
             else:
                 return height, width
         return (width, height) if _orientation(image) in (5, 6, 7, 8) else (height, width)
+
+
+def path_key(name: str) -> str:
+    r"""A relative path in one spelling: forward slashes, composed letters (macOS decomposes them).
+
+    Example:
+        >>> path_key("./cat\\0.jpg")
+        'cat/0.jpg'
+    """
+    return normalize("NFC", PurePosixPath(name.replace("\\", "/")).as_posix())
 
 
 def find_images(folder: Path, suffixes: Collection[str] = IMAGE_SUFFIXES) -> Iterator[str]:

@@ -8,14 +8,14 @@ or id,mask,ignore, a line for each mask, with the ignore region named once).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from rfga.data.images import opened
-from rfga.geometry.maps import EVAL_SIZE_HW, resize_mask
+from rfga.geometry.maps import EVAL_SIZE_HW, resize_mask, spread_mask
 from rfga.types import MASK_BACKGROUND, MASK_IGNORED, MASK_OBJECT, ByteArray, FloatArray, Truth, UserError
 
 LOCALIZATION, IDS, LABELS, SIZES = "localization.txt", "image_ids.txt", "class_labels.txt", "image_sizes.txt"
@@ -42,8 +42,12 @@ def is_metadata(folder: Path) -> bool:
     return (folder / LOCALIZATION).is_file()
 
 
-def read_metadata(folder: Path) -> Metadata:
+def read_metadata(folder: Path, *, complete: bool = True) -> Metadata:
     """Read the lists of one split.
+
+    Args:
+        folder: of the split.
+        complete: every image of ``image_ids.txt`` has to have a box or mask.
 
     Raises:
         UserError: a list is missing, or a line of it is not as described above.
@@ -63,7 +67,7 @@ def read_metadata(folder: Path) -> Metadata:
         else:
             boxes.setdefault(row[0], []).append(_boxes(row, folder))
     ids = tuple(row[0] for row in _rows(folder, IDS, needed=False)) or tuple(boxes or masks)
-    _check(folder, ids, set(boxes), set(masks), set(sizes))
+    _check(folder, ids if complete else tuple(boxes), set(boxes), set(masks), set(sizes))
     stacked = {image_id: np.concatenate(parts) for image_id, parts in boxes.items()}
     return Metadata(ids, labels, sizes, stacked, masks)
 
@@ -71,23 +75,31 @@ def read_metadata(folder: Path) -> Metadata:
 class MetadataTruth:
     """Boxes or masks of a split by image id, as a truth reader.
 
-    Masks of an image are united, and what is ignored but no object is left out. They are given at 224 x 224,
-    where the benchmark compares them, because the files of one image may differ in size.
+    Masks of an image are united, and what is ignored but no object is left out. The files of one image may
+    differ in size from each other and from the photograph; what the benchmark compares is the mask that they
+    give at 224 x 224.
 
     Args:
         metadata: from ``read_metadata``.
         mask_root: the folder that mask names are relative to; needed where there are masks.
+        size_of: height and width of the photograph of an image id; masks are given in its pixels, in such a
+            way that they become the benchmark's at 224 x 224. Without it they are given at 224 x 224.
     """
 
-    def __init__(self, metadata: Metadata, mask_root: Path | None = None) -> None:
+    def __init__(
+        self,
+        metadata: Metadata,
+        mask_root: Path | None = None,
+        size_of: Callable[[str], tuple[int, int]] | None = None,
+    ) -> None:
         if metadata.masks and mask_root is None:
             raise UserError(
                 "expected the folder of the masks that the lists name, found none: give --masks DIR"
             )
-        self.metadata, self._root = metadata, mask_root
+        self.metadata, self._root, self._size_of = metadata, mask_root, size_of
 
     def truth(self, image_id: str) -> Truth | None:
-        """Boxes in original pixels or a mask at 224 x 224; None where the lists do not name the image.
+        """Boxes in original pixels or a mask; None where the lists do not name the image.
 
         Raises:
             UserError: a mask is not there, cannot be read, or lies outside the folder of masks.
@@ -97,21 +109,55 @@ class MetadataTruth:
         if image_id not in self.metadata.masks:
             return None
         files, ignored = self.metadata.masks[image_id]
-        mask = np.full(EVAL_SIZE_HW, MASK_BACKGROUND, np.uint8)
-        if ignored is not None:
-            mask[self._region(ignored)] = MASK_IGNORED
-        for file in files:
-            mask[self._region(file)] = (
-                MASK_OBJECT  # after the ignored region, since an object is never ignored
+        regions = [_region_pixels(self._place(file)) for file in files]
+        left_out = None if ignored is None else _region_pixels(self._place(ignored))
+        if self._size_of is None:
+            return Truth(
+                size_hw=EVAL_SIZE_HW, mask=_united(_at_eval_size(regions), _at_eval_size([left_out]))
             )
-        return Truth(size_hw=EVAL_SIZE_HW, mask=mask)
+        size_hw = self._size_of(image_id)
+        if {pixels.shape for pixels in (*regions, left_out) if pixels is not None} == {size_hw}:
+            return Truth(size_hw=size_hw, mask=_united(regions, [left_out]))
+        mask = _united(_at_eval_size(regions), _at_eval_size([left_out]))
+        return Truth(size_hw=size_hw, mask=spread_mask(mask, size_hw))
 
-    def _region(self, name: str) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    def _place(self, name: str) -> Path:
         root = (self._root or Path()).resolve()
         path = (root / name).resolve()
         if not path.is_relative_to(root):
             raise UserError(f"expected masks inside {root}, found the name {name}: correct {LOCALIZATION}")
-        return resize_mask(_region_pixels(path)) > 127
+        return path
+
+
+def find_masks(folder: Path) -> Path:
+    """The folder ``masks`` beside the lists of a split, or beside a folder up to three levels above.
+
+    Raises:
+        UserError: there is none.
+    """
+    above = [folder, *folder.resolve().parents[:3]]
+    for place in above:
+        if (place / "masks").is_dir():
+            return place / "masks"
+    raise UserError(
+        f"expected the masks that {folder / LOCALIZATION} names in a folder masks, found none in "
+        f"{', '.join(map(str, above))}: put it there"
+    )
+
+
+def _united(regions: Sequence[ByteArray | None], ignored: Sequence[ByteArray | None]) -> ByteArray:
+    """Objects, ignored pixels and background of regions of one size; an object is never ignored."""
+    sizes = [pixels.shape for pixels in (*regions, *ignored) if pixels is not None]
+    mask: ByteArray = np.full(sizes[0], MASK_BACKGROUND, np.uint8)
+    for parts, value in ((ignored, MASK_IGNORED), (regions, MASK_OBJECT)):
+        for pixels in parts:
+            if pixels is not None:
+                mask[pixels > 127] = value
+    return mask
+
+
+def _at_eval_size(regions: Sequence[ByteArray | None]) -> list[ByteArray | None]:
+    return [None if pixels is None else resize_mask(pixels) for pixels in regions]
 
 
 def _region_pixels(path: Path) -> ByteArray:

@@ -147,8 +147,8 @@ class EpochSampler(Sampler[tuple[int, int]]):
         rng = np.random.default_rng((self._seed, self._epoch))
         item_seeds = rng.integers(2**63, size=self._num_samples)
         order = rng.permutation(self._num_samples) if self._shuffle else np.arange(self._num_samples)
-        for index in order[self._rank : self._dealt() : self._world].tolist():
-            yield index, int(item_seeds[index])
+        for index in order[self._rank : self._dealt() : self._world]:  # no list: there may be a million
+            yield int(index), int(item_seeds[index])
 
     def _dealt(self) -> int:
         return self._num_samples - (self._num_samples % self._world if self._shuffle else 0)

@@ -1,4 +1,4 @@
-"""Boxes and masks from files: COCO JSON, or a folder of masks beside the photographs.
+"""Boxes and masks from files: COCO JSON, the benchmark's lists, or a folder of masks beside the photographs.
 
 A reader knows which photographs it has truth for (``images_without_truth``) and which photographs it
 names in vain (``missing_images``). Sizes are compared with the photograph when its truth is asked for.
@@ -6,17 +6,16 @@ names in vain (``missing_images``). Sizes are compared with the photograph when 
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol
+from typing import Protocol
 from unicodedata import normalize
 
 import numpy as np
 
-from rfga.data.images import find_images, opened, read_size
+from rfga.data.coco import CocoImage, read_coco
+from rfga.data.images import find_images, opened, path_key, read_size
+from rfga.data.metadata import MetadataTruth, find_masks, is_metadata, read_metadata
 from rfga.types import MASK_BACKGROUND, MASK_IGNORED, MASK_OBJECT, ByteArray, Truth, UserError
 
 
@@ -47,8 +46,8 @@ def open_truth(path: Path, split_folder: Path, image_ids: Sequence[str]) -> Trut
         >>> open_truth(Path("boxes.csv"), Path("val"), ["tench/a.jpg"])
         Traceback (most recent call last):
         ...
-        rfga.types.UserError: expected truth as COCO JSON file or folder of masks, found no such thing at
-        boxes.csv: check its name
+        rfga.types.UserError: expected truth as COCO JSON file or folder of the benchmark's lists or folder
+        of masks, found no such thing at boxes.csv: check its name
     """
     for is_kind, reader in READERS.values():
         if is_kind(path):
@@ -67,13 +66,13 @@ class CocoTruth:
     """
 
     def __init__(self, path: Path, split_folder: Path, image_ids: Sequence[str]) -> None:
-        images, class_names = _parse_coco(path)
-        known = {_key(image_id): image_id for image_id in image_ids}
+        images, class_names = read_coco(path)
+        known = {path_key(image_id): image_id for image_id in image_ids}
         self._path, self._split_folder = path, split_folder
-        self._images: dict[str, _CocoImage] = {}
+        self._images: dict[str, CocoImage] = {}
         self._warnings: dict[str, str] = {}
         for image in images:
-            image_id = known.get(_key(image.file_name))
+            image_id = known.get(path_key(image.file_name))
             if image_id is None:
                 continue
             own_class = normalize("NFC", image_id.partition("/")[0])
@@ -81,7 +80,9 @@ class CocoTruth:
                 image.boxes = [(name, box) for name, box in image.boxes if name == own_class]
             if image.boxes:
                 self._images[image_id] = image
-        self.missing_images = tuple(image.file_name for image in images if _key(image.file_name) not in known)
+        self.missing_images = tuple(
+            image.file_name for image in images if path_key(image.file_name) not in known
+        )
         self.images_without_truth = tuple(image_id for image_id in image_ids if image_id not in self._images)
         if not self._images:
             raise UserError(
@@ -126,12 +127,15 @@ class MaskTruth:
     """
 
     def __init__(self, path: Path, split_folder: Path, image_ids: Sequence[str]) -> None:
-        masks = {_key(name): name for name in sorted(find_images(path, (".png",)))}
+        masks = {path_key(name): name for name in sorted(find_images(path, (".png",)))}
         self._path, self._split_folder = path, split_folder
         self._masks: dict[str, Path] = {}
         used = set()
         for image_id in image_ids:
-            long, short = _key(image_id) + ".png", _key(str(PurePosixPath(image_id).with_suffix(".png")))
+            long, short = (
+                path_key(image_id) + ".png",
+                path_key(str(PurePosixPath(image_id).with_suffix(".png"))),
+            )
             found = long if long in masks else short
             if found in masks:
                 self._masks[image_id] = path / masks[found]
@@ -160,107 +164,59 @@ class MaskTruth:
         return []
 
 
+class ListedTruth:
+    """Boxes or masks of the benchmark's lists of one split (``metadata/CUB/val``).
+
+    Its image ids are relative to the split's folder, or begin with the split's name: ``val/CLASS/NAME``.
+    Masks lie in ``masks/`` beside the lists, or beside a folder up to three levels above.
+    """
+
+    def __init__(self, path: Path, split_folder: Path, image_ids: Sequence[str]) -> None:
+        self._lists = read_metadata(path, complete=False)
+        listed = {path_key(name): name for name in (*self._lists.boxes, *self._lists.masks)}
+        self._path, self._split_folder = path, split_folder
+        self._listed: dict[str, str] = {}  # image id -> its name in the lists
+        for image_id in image_ids:
+            for key in (path_key(image_id), f"{split_folder.name}/{path_key(image_id)}"):
+                if key in listed:
+                    self._listed.setdefault(image_id, listed[key])
+        named = set(self._listed.values())
+        self.missing_images = tuple(name for name in listed.values() if name not in named)
+        self.images_without_truth = tuple(image_id for image_id in image_ids if image_id not in self._listed)
+        if not self._listed:
+            raise UserError(
+                f"expected boxes or masks of the photographs in {split_folder}, found none in the lists of "
+                f"{path} (they name {len(listed)} others): give ids relative to that folder (CLASS/NAME)"
+            )
+        self._id_of = {name: image_id for image_id, name in self._listed.items()}
+        masks = find_masks(path) if self._lists.masks else None
+        self._reader = MetadataTruth(self._lists, masks, self._size_of)
+
+    def truth(self, image_id: str) -> Truth | None:
+        """Boxes or a mask in original pixels, None where there are none; UserError where they do not fit."""
+        name = self._listed.get(image_id)
+        if name is None:
+            return None
+        stated_hw = self._lists.sizes_hw.get(name)
+        size_hw = read_size(self._split_folder / image_id)
+        if stated_hw not in (None, size_hw):
+            raise _size_error(f"image {name!r} in {self._path}", stated_hw, size_hw)
+        return self._reader.truth(name)
+
+    def warnings(self) -> list[str]:
+        """Always empty: a size fits or is an error."""
+        return []
+
+    def _size_of(self, name: str) -> tuple[int, int]:
+        return read_size(self._split_folder / self._id_of[name])
+
+
 READERS: dict[str, tuple[Callable[[Path], bool], Callable[[Path, Path, Sequence[str]], TruthReader]]] = {
     "COCO JSON file": (lambda path: path.is_file() and path.suffix.lower() == ".json", CocoTruth),
+    "folder of the benchmark's lists": (is_metadata, ListedTruth),
     "folder of masks": (Path.is_dir, MaskTruth),
 }
 """Kind of truth -> (whether a path is of this kind, its reader); the first that fits is taken."""
-
-
-@dataclass(slots=True)
-class _CocoImage:
-    """One entry of a COCO file's images with the boxes found for it."""
-
-    file_name: str
-    size_hw: tuple[float, float] | None  # as stated in the file
-    boxes: list[tuple[str, list[float]]] = field(default_factory=list)  # class name; edges x0, y0, x1, y1
-
-
-def _parse_coco(path: Path) -> tuple[list[_CocoImage], set[str]]:
-    """The images of a COCO file with their boxes, and the names of its categories."""
-    content = _load_json(path)
-    categories: dict[Any, str] = {}
-    for item, where in _items(content, "categories", path) if "categories" in content else ():
-        name = _field(item, "name", (str,), where)
-        categories[_field(item, "id", (int, str), where)] = normalize("NFC", name)
-    images = _parse_images(content, path)
-    for item, where in _items(content, "annotations", path):
-        image = images.get(_field(item, "image_id", (int, str), where))
-        if image is None:
-            raise UserError(
-                f"expected image_id of {where} among the images, found {item['image_id']!r}: correct it"
-            )
-        category_id = _field(item, "category_id", (int, str), where) if categories else None
-        if categories and category_id not in categories:
-            raise UserError(
-                f"expected category_id of {where} among the categories, found {category_id!r}: correct it"
-            )
-        if not item.get("iscrowd"):
-            edges = _box_edges(_field(item, "bbox", (list,), where), where)
-            image.boxes.append((categories.get(category_id, ""), edges))
-    return list(images.values()), set(categories.values())
-
-
-def _parse_images(content: dict[str, Any], path: Path) -> dict[Any, _CocoImage]:
-    images: dict[Any, _CocoImage] = {}
-    names: set[str] = set()
-    for item, where in _items(content, "images", path):
-        number, name = _field(item, "id", (int, str), where), _field(item, "file_name", (str,), where)
-        if number in images or _key(name) in names:
-            raise UserError(
-                f"expected each image once, found id {number!r} of {name!r} again in {where}: drop one"
-            )
-        size_hw = None
-        if "width" in item and "height" in item:
-            size_hw = tuple(_field(item, key, (int, float), where) for key in ("height", "width"))
-        images[number] = _CocoImage(name, size_hw)
-        names.add(_key(name))
-    return images
-
-
-def _load_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"expected COCO JSON, found {path} unreadable ({error}): write it anew") from error
-    if not isinstance(content, dict):
-        raise UserError(
-            f"expected a COCO JSON object with images and annotations, found a {type(content).__name__} in "
-            f"{path}: export it as COCO 'instances'"
-        )
-    return content
-
-
-def _items(content: dict[str, Any], key: str, path: Path) -> list[tuple[dict[str, Any], str]]:
-    """The objects of the list ``key``, each with words that say where it stands."""
-    items = content.get(key)
-    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        raise UserError(f"expected a list of objects under {key!r}, found none in {path}: give COCO JSON")
-    return [(item, f"entry {index} of {key!r} in {path}") for index, item in enumerate(items)]
-
-
-def _field(item: dict[str, Any], key: str, kinds: tuple[type, ...], where: str) -> Any:
-    value = item.get(key)
-    if not isinstance(value, kinds) or isinstance(value, bool):
-        names = " or ".join(kind.__name__ for kind in kinds)
-        found = repr(value) if key in item else "nothing"
-        raise UserError(f"expected {key!r} of type {names}, found {found:.80} in {where}: correct it")
-    return value
-
-
-def _box_edges(bbox: list[Any], where: str) -> list[float]:
-    """COCO's [x, y, width, height] as edges x0, y0, x1, y1."""
-    try:
-        x0, y0, width, height = (float(value) for value in bbox if not isinstance(value, str | bool))
-    except (TypeError, ValueError, OverflowError):  # no numbers, not four of them, or beyond all floats
-        x0 = y0 = width = height = math.nan
-    x1, y1 = x0 + width, y0 + height
-    if not (-math.inf < x0 < x1 < math.inf and -math.inf < y0 < y1 < math.inf):
-        raise UserError(
-            f"expected bbox as [x, y, width, height] with positive width and height, found "
-            f"{bbox!s:.80} in {where}: correct it"
-        )
-    return [x0, y0, x1, y1]
 
 
 def _read_mask(path: Path) -> ByteArray:
@@ -288,8 +244,3 @@ def _size_error(what: str, stated_hw: tuple[float, ...] | None, size_hw: tuple[i
         f"expected the size of the photograph as a viewer shows it, {size_hw[1]}x{size_hw[0]}, found "
         f"{stated} for {what}: {remedy}"
     )
-
-
-def _key(name: str) -> str:
-    """A relative path in one spelling: forward slashes, composed letters (macOS decomposes them)."""
-    return normalize("NFC", PurePosixPath(name.replace("\\", "/")).as_posix())

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rfga.geometry.bicubic import resize_bicubic
-from rfga.types import ByteArray, FloatArray, UserError
+from rfga.types import ByteArray, FloatArray, IntArray, UserError
 
 EVAL_SIZE_HW = (224, 224)
 """Height and width at which every metric looks at a score map, whatever the network's image size."""
@@ -67,6 +67,34 @@ def resize_mask(mask: ByteArray, size_hw: tuple[int, int] = EVAL_SIZE_HW) -> Byt
     """
     resized = cv2.resize(np.ascontiguousarray(mask), size_hw[::-1], interpolation=cv2.INTER_NEAREST)
     return np.asarray(resized, dtype=np.uint8)
+
+
+def spread_mask(mask: ByteArray, size_hw: tuple[int, int]) -> ByteArray:
+    """A mask in the pixels of a larger photograph, from which ``resize_mask`` makes the same mask again.
+
+    Args:
+        mask: (h, w) uint8, 255 object, 0 background, 128 ignored.
+        size_hw: height and width of the photograph; along a side shorter than the mask's, pixels are lost.
+
+    Returns:
+        ``size_hw`` uint8 with the same grey values.
+
+    Example:
+        >>> wide = spread_mask(np.array([[0, 255, 128]], dtype=np.uint8), (1, 7))
+        >>> wide, resize_mask(wide, (1, 3))
+        (array([[  0, 255, 255, 128, 128, 128, 128]], dtype=uint8), array([[  0, 255, 128]], dtype=uint8))
+    """
+    rows, columns = (_takers(short, long) for short, long in zip(mask.shape, size_hw, strict=True))
+    spread: ByteArray = mask[np.ix_(rows, columns)]
+    return spread
+
+
+def _takers(short: int, long: int) -> IntArray:
+    """For each of ``long`` pixels, the first of ``short`` ones that INTER_NEAREST fills from it or beyond."""
+    line = np.arange(long, dtype=np.int32)[None]
+    taken = cv2.resize(line, (short, 1), interpolation=cv2.INTER_NEAREST)[0]
+    places: IntArray = np.minimum(np.searchsorted(taken, line[0]), short - 1)
+    return places
 
 
 def _minmax(maps: FloatArray, percentile: float) -> FloatArray:

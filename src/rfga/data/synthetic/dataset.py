@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from rfga.data.base import SPLITS, Dataset
+from rfga.data.base import SPLIT_ALIASES, SPLITS, Dataset
 from rfga.data.synthetic.heads import HEADS
 from rfga.data.synthetic.individual import Individual, draw_individual, render
 from rfga.types import ByteArray, FloatArray, Sample, Truth, UserError
@@ -56,6 +56,7 @@ class SyntheticDataset(Dataset):
 
     name = "synthetic"
     classes = tuple(HEADS)
+    needs_folder = False
 
     def __init__(
         self,
@@ -82,7 +83,7 @@ class SyntheticDataset(Dataset):
 
     def samples(self, split: str) -> Sequence[Sample]:
         """The pictures of "train", "val" or "test", class by class; empty for any other split."""
-        return self._samples.get(split, ())
+        return self._samples.get(SPLIT_ALIASES.get(split, split), ())
 
     def image(self, sample: Sample) -> Image.Image:
         """The picture, RGB."""
