@@ -12,23 +12,26 @@ import pytest
 import torch
 from PIL import Image
 
+from rfga.backbones import BACKBONES
 from rfga.data import DATASETS
 from rfga.data.base import SPLITS, Dataset
 from rfga.methods import METHODS
 from rfga.methods.base import Method
 from tests.contract_cases import (
     CLASSES,
+    kept_backbone,
+    kept_method,
     made_dataset,
     made_images,
     made_method,
 )
 
-BACKBONES = ("test_resnet", "test_efficientnet", "test_convnext", "resnet18")
-CELLS = list(itertools.product(METHODS, BACKBONES))
+NETWORKS = ("test_resnet", "test_efficientnet", "test_convnext", *BACKBONES)
+CELLS = list(itertools.product(METHODS, NETWORKS))
 Made = tuple[str, str]
 
 
-@pytest.fixture(params=CELLS, ids="-".join)
+@pytest.fixture(params=CELLS, ids="-".join, scope="module")
 def made(request: pytest.FixtureRequest) -> Made:
     """A method's and a backbone's name."""
     cell: Made = request.param
@@ -65,7 +68,7 @@ def test_inputs_stay_as_they_are(made: Made) -> None:
 
 
 def test_shapes_of_logits_maps_and_labels(made: Made) -> None:
-    method = made_method(*made).eval()
+    method = kept_method(*made).eval()
     images, labels = made_images()
     every = torch.arange(CLASSES).repeat(2, 1)
     for given, n in ((None, 1), (labels, 1), (every, CLASSES)):
@@ -80,7 +83,7 @@ def test_shapes_of_logits_maps_and_labels(made: Made) -> None:
 
 
 def test_a_class_has_the_same_map_however_it_is_asked_for(made: Made) -> None:
-    method = made_method(*made).eval()
+    method = kept_method(*made).eval()
     images, labels = made_images()
     every = method.localize(images, torch.arange(CLASSES).repeat(2, 1))
     alone = method.localize(images, labels)
@@ -95,7 +98,7 @@ def test_a_class_has_the_same_map_however_it_is_asked_for(made: Made) -> None:
 
 
 def test_wrong_labels_are_refused(made: Made) -> None:
-    method = made_method(*made).eval()
+    method = kept_method(*made).eval()
     images, _ = made_images()
     for wrong in (torch.tensor([0, CLASSES]), torch.tensor([-1, 0]), torch.tensor([0, 1, 2])):
         with pytest.raises(ValueError, match="expected labels"):
@@ -115,7 +118,7 @@ def test_one_image_works_or_is_refused_in_one_sentence(made: Made) -> None:
 
 
 def test_an_image_is_localized_alone_as_among_others(made: Made) -> None:
-    method = made_method(*made).eval()
+    method = kept_method(*made).eval()
     images, labels = made_images()
     together, again = method.localize(images, labels), method.localize(images, labels)
     assert torch.equal(together.maps, again.maps)
@@ -164,6 +167,18 @@ def test_a_copy_has_a_life_of_its_own(made: Made) -> None:
             parameter.mul_(-2)
     assert torch.equal(method.localize(images, labels).maps, before)
     assert not torch.allclose(twin.localize(images, labels).maps, before)
+
+
+def test_the_networks_weights_keep_their_names_and_new_ones_are_told_apart(made: Made) -> None:
+    method, bare = kept_method(*made), kept_backbone(made[1])
+    kept = {name: value.shape for name, value in method.backbone.network.state_dict().items()}
+    assert kept == {name: value.shape for name, value in bare.network.state_dict().items()}
+    pretrained, new = (
+        {id(p) for p in found} for found in (method.pretrained_parameters(), method.new_parameters())
+    )
+    assert pretrained == {id(p) for p in method.backbone.network.parameters()}
+    assert new
+    assert pretrained | new == {id(p) for p in method.parameters()}
 
 
 # Data sets

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from rfga.backbones.base import Backbone
+from rfga.backbones.base import Backbone, Taps
+from rfga.backbones.timm_network import timm_backbone
 
 
 class Network(nn.Module):
@@ -135,3 +136,60 @@ def test_a_copy_does_not_share_hooks_or_layers() -> None:
     assert value(twin(ONES)) == -3
     assert value(backbone(ONES)) == -15
     assert value(twin.forward_stages(ONES)["first"]) == 0
+
+
+@pytest.mark.parametrize(("place", "expected"), [("first.0", -3), ("second", -1), ("third.0", 0)])
+def test_a_layer_can_follow_any_part_of_the_network(place: str, expected: float) -> None:
+    backbone = made()
+    before = list(backbone.network.state_dict())
+    backbone.attach(place, Times(0.0))
+    backbone.attach(place, Times(5.0))
+    assert value(backbone(ONES)) == expected
+    assert list(backbone.network.state_dict()) == before
+    assert tuple(backbone.forward_stages(ONES)) == tuple(STAGES)
+    twin = copy.deepcopy(backbone)
+    assert value(twin(ONES)) == expected
+    with pytest.raises(ValueError, match="expected a stage out of"):
+        backbone.attach(f"{place}.more", Times(0.0))
+
+
+def test_a_part_and_the_stage_that_ends_with_it_act_once_each() -> None:
+    backbone = made()
+    backbone.attach("third.0", Times(2.0))
+    backbone.attach("third", Times(3.0))
+    assert value(backbone(ONES)) == -15 * 6
+    last, seen = backbone.forward_places(ONES, ["third.0", "third", "features", "first.0"])
+    assert value(last) == -90
+    assert [value(maps) for maps in seen] == [30, 90, -90, 3]
+
+
+def test_places_are_seen_with_what_is_attached_there() -> None:
+    backbone = made()
+    backbone.attach("second.0", Times(10.0))
+    last, (second, first) = backbone.forward_places(ONES, ["second.0", "first"])
+    assert (value(first), value(second), value(last)) == (3, 70, -141)
+    with pytest.raises(ValueError, match=r"expected a stage out of .*, found 'fourth'"):
+        backbone.forward_places(ONES, ["fourth"])
+
+
+def test_the_structure_of_any_network() -> None:
+    backbone = timm_backbone("test_resnet")
+    assert backbone.stages == ("act1", "layer1", "layer2", "layer3", "layer4")
+    assert backbone.erasing_places == ("layer2", "layer3", "layer4")
+    assert backbone.open_taps() == Taps(("layer2", 48), ("layer3", 192), 192)
+    images = torch.randn(2, 3, 64, 96)
+    before = backbone.eval()(images)
+    backbone.leave_out_neck()
+    backbone.leave_out_dropout()
+    assert torch.equal(backbone(images), before)
+    wide = Backbone(Network(), nn.Identity(), dict.fromkeys("abc", ("", 2048)))
+    assert wide.open_taps() == Taps(("a", 2048), ("b", 2048), 512)
+
+
+def test_a_network_of_two_stages_has_no_place_for_branches() -> None:
+    backbone = Backbone(Network(), nn.Identity(), {"a": ("first", 1), "b": ("third", 1)})
+    with pytest.raises(
+        ValueError, match=r"at least three stages for side branches, found 2 \(a, b\): choose"
+    ):
+        backbone.open_taps()
+    assert backbone.erasing_places == ("a", "b")

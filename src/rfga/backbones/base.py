@@ -1,21 +1,44 @@
-"""The contract of a backbone: images (B, 3, H, W) to features (B, C, h, w), with layers attached between."""
+"""The contract of a backbone: images (B, 3, H, W) to features (B, C, h, w), with layers attached between.
+
+What methods need to know of a network's structure is asked here and answered by each network: where to
+erase features (``erasing_places``), where to tap it (``open_taps``), whether new layers prepare the
+features (the neck) and how heads start (``start_heads``). So no network knows a method, and no method a
+network.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
+import torch
 from torch import Tensor, nn
+
+from rfga.backbones.chance import Dropout, drawing_from
+from rfga.backbones.starts import Layers, start_xavier
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+NECK = "neck"  # name of the stage that new layers after the network form
+MAX_BRANCH_WIDTH = 512
+
+
+@dataclass(frozen=True)
+class Taps:
+    """Two places before the last features where side branches see the network."""
+
+    early: tuple[str, int]  # place, channels
+    middle: tuple[str, int]
+    width: int  # channels of the branches
 
 
 class Backbone(nn.Module):
     """A network cut before its classifier, with named stages.
 
     Layers are attached by forward hooks, so the weights of ``network`` keep their names, and a file of
-    pretrained weights fits before and after.
+    pretrained weights fits before and after. A place is a stage, or any sub-module of ``network`` that
+    runs once and gives maps.
 
     Args:
         network: any module whose sub-modules are the stages.
@@ -40,14 +63,16 @@ class Backbone(nn.Module):
         super().__init__()
         self.network = network
         self._features = features
+        self.neck: nn.Module = nn.Identity()
         self.channels = {name: channels for name, (_, channels) in stages.items()}
         self.mean, self.std, self.pad_type = mean, std, pad_type
         self.attached = nn.ModuleDict()
         self._seen: dict[str, Tensor] | None = None
         self._ends_alone = [name for name, (module, _) in stages.items() if not module]
+        self._watched = set(self._ends_alone)
         for name, (module, _) in stages.items():
             if module:
-                network.get_submodule(module).register_forward_hook(partial(self._after, name))
+                self._watch(name, network.get_submodule(module))
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -71,41 +96,133 @@ class Backbone(nn.Module):
             raise ValueError(f"expected a stage out of {', '.join(self.stages)}, found {stage!r}")
         return str(stage)
 
-    def attach(self, stage: str | int, layer: nn.Module) -> None:
-        """Let ``layer`` (B, C, h, w) -> (B, C, h, w) follow ``stage``; several follow in the order given."""
-        key = _module_key(self.stage_name(stage))
+    def attach(self, place: str | int, layer: nn.Module) -> None:
+        """Let ``layer`` (B, C, h, w) -> (B, C, h, w) follow a place; several follow in the order given.
+
+        Args:
+            place: a stage by its name or number (-1 is the last), or the name of a sub-module of the network.
+            layer: what is to follow.
+
+        Raises:
+            ValueError: there is no such place; the message names the stages there are.
+        """
+        key = _module_key(self._place(place))
         if key not in self.attached:
             self.attached[key] = nn.ModuleList()
         held = self.attached[key]
         if not isinstance(held, nn.ModuleList):
-            raise TypeError(f"expected a list of layers after {stage}, found {type(held).__name__}")
+            raise TypeError(f"expected a list of layers after {place}, found {type(held).__name__}")
         held.append(layer)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """The last stage's features (B, C, h, w) of normalised ``images`` (B, 3, H, W)."""
-        out = self._features(images)
-        for name in self._ends_alone:
-            out = self._after(name, self.network, (images,), out)
-        return out
+    def forward(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """The last stage's features (B, C, h, w) of normalised ``images`` (B, 3, H, W).
+
+        In training, layers that draw random numbers take them from ``generator`` (by default torch's own).
+        """
+        with drawing_from(self, generator):
+            out = self._features(images)
+            for name in self._ends_alone:
+                out = self._after(name, self.network, (images,), out)
+            maps: Tensor = self.neck(out)
+        return maps
 
     def forward_stages(self, images: Tensor) -> dict[str, Tensor]:
         """The features of every stage, by its name, as the following stage receives them."""
+        last, earlier = self.forward_places(images, self.stages[:-1])
+        return {**dict(zip(self.stages, earlier, strict=False)), self.stages[-1]: last}
+
+    def forward_places(
+        self, images: Tensor, places: Sequence[str], generator: torch.Generator | None = None
+    ) -> tuple[Tensor, list[Tensor]]:
+        """What ``forward`` gives, and the features at some places, what is attached there included."""
+        names = [self._place(place) for place in places]
         self._seen = {}
         try:
-            last = self(images)
-            return {**self._seen, self.stages[-1]: last}
+            last = self(images, generator)
+            return last, [self._seen[name] for name in names]
         finally:
             self._seen = None
 
-    def _after(self, stage: str, module: nn.Module, args: tuple[Tensor, ...], out: Tensor) -> Tensor:
-        """The hook at the end of a stage: run what is attached there, keep the result if asked to."""
+    # Structure: what methods ask of a network. The benchmark's variants answer differently.
+
+    @property
+    def erasing_places(self) -> tuple[str, ...]:
+        """After which places features are to be erased in training: each of the last three stages."""
+        return self.stages[-3:]
+
+    def open_taps(self) -> Taps:
+        """Make ready for side branches and tell where they begin: after the two stages before the last.
+
+        To be called before layers are attached, for a network may take another form with branches.
+
+        Raises:
+            ValueError: the network has too few stages.
+        """
+        if len(self.stages) < 3:
+            raise ValueError(
+                f"expected a network of at least three stages for side branches, found {len(self.stages)} "
+                f"({', '.join(self.stages)}): choose another network"
+            )
+        early, middle = ((name, self.channels[name]) for name in self.stages[-3:-1])
+        return Taps(early, middle, width=min(MAX_BRANCH_WIDTH, middle[1]))
+
+    def leave_out_neck(self) -> None:
+        """Give the network's own features, for a method that brings convolutional heads to put on them.
+
+        To be called before layers are attached, for a network may take another form without its neck.
+        """
+        self._remove_neck()
+
+    def leave_out_dropout(self) -> None:
+        """Let the neck pass on every element, for a method that leaves out features in its own way."""
+        for module in self.neck.modules():
+            if isinstance(module, Dropout):
+                module.rate = 0.0
+
+    def start_heads(self, heads: Layers) -> Layers:
+        """Give the convolutions of a method's heads their first values, by the rule of this network."""
+        return start_xavier(heads)
+
+    def _set_neck(self, neck: nn.Module, channels: int, end: str = "") -> None:
+        """Let new layers follow the network as its last stage.
+
+        Args:
+            neck: (B, C, h, w) -> (B, channels, h, w).
+            channels: of what it gives.
+            end: its sub-module with which the stage ends; layers attached to the stage come before the rest.
+        """
+        self._remove_neck()
+        self.neck = neck
+        self.channels[NECK] = channels
+        self._watch(NECK, neck.get_submodule(end))
+
+    def _remove_neck(self) -> None:
+        self.neck = nn.Identity()
+        self.channels.pop(NECK, None)
+        self._watched.discard(NECK)
+
+    def _place(self, place: str | int) -> str:
+        """The name of a place, which is watched from now on."""
+        named = isinstance(place, str) and place not in self.channels
+        if named and place and str(place) in dict(self.network.named_modules()):
+            if place not in self._watched:
+                self._watch(str(place), self.network.get_submodule(str(place)))
+            return str(place)
+        return self.stage_name(place)
+
+    def _watch(self, place: str, module: nn.Module) -> None:
+        module.register_forward_hook(partial(self._after, place))
+        self._watched.add(place)
+
+    def _after(self, place: str, module: nn.Module, args: tuple[Tensor, ...], out: Tensor) -> Tensor:
+        """The hook at the end of a place: run what is attached there, keep the result if asked to."""
         del module, args
-        key = _module_key(stage)
+        key = _module_key(place)
         if key in self.attached:
             for layer in self.attached[key].children():
                 out = layer(out)
         if self._seen is not None:
-            self._seen[stage] = out
+            self._seen[place] = out
         return out
 
 

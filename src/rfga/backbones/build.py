@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from torch import Tensor
@@ -45,28 +47,43 @@ def build_backbone(
     if settings is None and from_file is not None and photographs is not None and name not in BACKBONES:
         settings = probe_input(name, from_file, photographs)
     chosen = settings or InputSettings((), (), None)
-    if name in BACKBONES:
-        module, _, attribute = BACKBONES[name].partition(":")
-        backbone: Backbone = getattr(importlib.import_module(module), attribute)(
-            pretrained=weights == IMAGENET, output_stride=output_stride
-        )
-    else:
-        backbone = _from_timm(name, weights == IMAGENET, output_stride, chosen)
+    with _download_explained(name, weights == IMAGENET):
+        make = _variant if name in BACKBONES else _from_timm
+        backbone = make(name, weights == IMAGENET, output_stride, chosen)
     if from_file is not None:
         load_weights(backbone.network, from_file, weights)
     return backbone
 
 
 def _from_timm(name: str, pretrained: bool, output_stride: int, chosen: InputSettings) -> Backbone:
-    try:
-        return timm_backbone(
-            name,
-            pretrained=pretrained,
-            output_stride=output_stride,
-            pad_type=chosen.pad_type,
-            mean=chosen.mean or None,
-            std=chosen.std or None,
+    return timm_backbone(
+        name,
+        pretrained=pretrained,
+        output_stride=output_stride,
+        pad_type=chosen.pad_type,
+        mean=chosen.mean or None,
+        std=chosen.std or None,
+    )
+
+
+def _variant(name: str, pretrained: bool, output_stride: int, chosen: InputSettings) -> Backbone:
+    if chosen.pad_type:
+        raise ValueError(
+            f"expected the padding that the benchmark gives {name}, found {chosen.pad_type!r}: leave it out"
         )
+    module, _, attribute = BACKBONES[name].partition(":")
+    backbone: Backbone = getattr(importlib.import_module(module), attribute)(
+        pretrained=pretrained, output_stride=output_stride
+    )
+    backbone.mean, backbone.std = chosen.mean or backbone.mean, chosen.std or backbone.std
+    return backbone
+
+
+@contextmanager
+def _download_explained(name: str, pretrained: bool) -> Iterator[None]:
+    """Turn what a failed download raises into one sentence."""
+    try:
+        yield
     except (OSError, RuntimeError) as error:
         if not pretrained:
             raise

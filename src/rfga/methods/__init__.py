@@ -2,6 +2,24 @@
 
 METHODS = {
     "cam": "rfga.methods.cam:CAM",
+    "acol": "rfga.methods.acol:ACoL",
+    "spg": "rfga.methods.spg:SPG",
+    "adl": "rfga.methods.adl:ADL",
     "rfga": "rfga.methods.rfga:ResidualFineGrainedAttention",
+    "has": "rfga.methods.has:HaS",
+    "cutmix": "rfga.methods.cutmix:CutMix",
+    "se": "rfga.methods.attention_layers:SqueezeExcitation",
+    "eca": "rfga.methods.attention_layers:EfficientChannelAttention",
+    "cbam": "rfga.methods.attention_layers:ConvolutionalBlockAttention",
+    "nonlocal": "rfga.methods.attention_layers:NonLocalAttention",
 }
 """Name of a method -> "module:Class". A new method is one file in this folder and one line here."""
+
+POSTHOC = {
+    "gradcam": "rfga.methods.posthoc:GradCAM",
+    "gradcam++": "rfga.methods.posthoc:GradCAMPlusPlus",
+    "layercam": "rfga.methods.posthoc:LayerCAM",
+    "scorecam": "rfga.methods.posthoc:ScoreCAM",
+    "eigencam": "rfga.methods.posthoc:EigenCAM",
+}
+"""Name of a way to read maps from any trained method -> "module:Class" (the extra grad-cam)."""

@@ -111,3 +111,16 @@ def pick_maps(maps: Tensor, labels: Tensor) -> Tensor:
                   [10., 11.]]]])
     """
     return maps.gather(1, labels[:, :, None, None].expand(-1, -1, *maps.shape[2:]))
+
+
+def unit_range(maps: Tensor) -> Tensor:
+    """Maps (..., h, w), each scaled to [0, 1] by its minimum and maximum; a constant one becomes zeros.
+
+    This is for what a method does with maps inside; those it gives are raw.
+
+    Example:
+        >>> unit_range(torch.tensor([[1.0, 2.0, 5.0]]))
+        tensor([[0.0000, 0.2500, 1.0000]])
+    """
+    low, high = maps.amin((-2, -1), keepdim=True), maps.amax((-2, -1), keepdim=True)
+    return (maps - low) / torch.where(high > low, high - low, torch.ones_like(high))

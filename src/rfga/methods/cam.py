@@ -35,7 +35,7 @@ class CAM(Method):
 
     def loss(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Cross entropy of the pooled features' classification."""
-        return F.cross_entropy(self.head(self.backbone(images).mean((2, 3))), labels)
+        return F.cross_entropy(self.head(self.backbone(images, generator).mean((2, 3))), labels)
 
     @torch.no_grad()
     def localize(self, images: Tensor, labels: Tensor | None = None) -> ScoreMaps:
