@@ -13,8 +13,9 @@ import rfga
 from rfga.backbones import BACKBONES
 from rfga.data import DATASETS
 from rfga.data.base import Dataset
-from rfga.methods import METHODS
+from rfga.methods import METHODS, POSTHOC
 from rfga.methods.base import Method
+from rfga.methods.posthoc import PostHoc
 from rfga.metrics import METRICS
 from rfga.metrics.streaming import StreamedMetric
 from rfga.output.export import FORMATS
@@ -32,12 +33,19 @@ PUBLIC_NAMES = {
 
 REGISTRIES = {
     "METHODS": METHODS,
+    "POSTHOC": POSTHOC,
     "DATASETS": DATASETS,
     "METRICS": METRICS,
     "FORMATS": FORMATS,
     "BACKBONES": BACKBONES,
 }
-CONTRACTS = {"METHODS": Method, "DATASETS": Dataset, "METRICS": StreamedMetric, "BACKBONES": nn.Module}
+CONTRACTS = {
+    "METHODS": Method,
+    "POSTHOC": PostHoc,
+    "DATASETS": Dataset,
+    "METRICS": StreamedMetric,
+    "BACKBONES": nn.Module,
+}
 ENTRIES = [(kind, name) for kind, registry in REGISTRIES.items() for name in registry]
 
 

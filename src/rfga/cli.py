@@ -10,7 +10,7 @@ from argparse import ArgumentError
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rfga.cli_commands import RUNNERS
+from rfga.cli_commands import RUNNERS, SUBCOMMANDS
 from rfga.types import UserError
 
 
@@ -49,14 +49,23 @@ def _parsed(argv: Sequence[str]) -> tuple[str, dict[str, Any], set[str]]:
     arguments = parser.parse_args(argv).as_dict()
     given = parser.parse_args(argv, defaults=False).as_dict()
     command = arguments["command"]
-    values = {name.replace("-", "_"): value for name, value in arguments[command].items()}
-    return command, values, {name.replace("-", "_") for name in given[command]}
+    own, given = _flat(arguments[command]), _flat(given[command])
+    values = {name.replace("-", "_"): value for name, value in own.items()}
+    return command, values, {name.replace("-", "_") for name in given}
+
+
+def _flat(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of a command and of its subcommand (``action``) side by side."""
+    inner = arguments.get(arguments.get("action", ""), {})
+    return {**inner, **{name: value for name, value in arguments.items() if value or name not in inner}}
 
 
 def _wrong_usage(error: ArgumentError, argv: Sequence[str]) -> int:
     from rfga.cli_parser import usage_sentence
 
     command = next((name for name in argv if name in RUNNERS), "")
+    actions = [name for name in argv if name in SUBCOMMANDS.get(command, ())]
+    command = " ".join([command, *actions[:1]])
     whole = f"rfga {command}".strip()
     print(f"rfga: wrong usage: {usage_sentence(error, command)} (see {whole} --help)", file=sys.stderr)
     return 2

@@ -9,7 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rfga.cli_print import print_comparison, print_metrics, print_table, say
+from rfga.cli_attention import run_attention
+from rfga.cli_data import ACTIONS, run_data
+from rfga.cli_print import print_benchmark, print_comparison, print_metrics, print_table, say
 from rfga.types import UserError
 
 if TYPE_CHECKING:
@@ -20,26 +22,27 @@ LISTED = 10  # of photographs that were left out or failed
 
 def _train(values: dict[str, Any], explicit: set[str]) -> None:
     from rfga.cli_parser import setting_names
-    from rfga.engine.workflow import TrainCommand, train_and_report
+    from rfga.engine.workflow import TrainCommand, recipe_line, train_and_report
 
     command = TrainCommand(
         data=values["data"],
         out=Path(values["out"]),
         settings={name: values[name] for name in setting_names() if name in explicit},
         options=_options(values["set"]),
-        recipe=_path(values["config"]),
+        recipe=values["config"],
         truth=_path(values["truth"]),
         policy=_policy(values),
     )
     result = train_and_report(command, _runtime(values))
     if result is not None:
         print_metrics([result])
+    _print_line(recipe_line(command.out))
     say(values, f"run folder: {values['out']}")
 
 
 def _evaluate(values: dict[str, Any], explicit: set[str]) -> None:
     from rfga.engine.report import evaluation_notes
-    from rfga.engine.workflow import EvaluateCommand, evaluate_run
+    from rfga.engine.workflow import EvaluateCommand, evaluate_run, recipe_line
 
     file = _writable(values["json"])
     command = EvaluateCommand(
@@ -49,11 +52,14 @@ def _evaluate(values: dict[str, Any], explicit: set[str]) -> None:
         threshold=values["threshold"],
         normalisation=values["normalisation"],
         batch_size=values["batch_size"],
+        maps_from=values["maps_from"],
     )
     evaluation = evaluate_run(Path(values["run"]), values["data"], command, _runtime(values))
     for note in evaluation_notes(evaluation):
         say(values, note)
     print_metrics([evaluation.result])
+    if values["maps_from"] is None:  # a recipe's number is of the method's own maps
+        _print_line(recipe_line(Path(values["run"]), evaluation.result["split"]))
     _write_json(file, evaluation.result)
     say(values, f"report: {Path(values['run']) / 'report.html'}")
 
@@ -79,6 +85,7 @@ def _localize(values: dict[str, Any], explicit: set[str]) -> None:
         options=options,
         threshold=values["threshold"],
         normalisation=values["normalisation"],
+        maps_from=values["maps_from"],
         policy=_policy(values),
     )
     summary = localize_paths(command, _runtime(values))
@@ -129,6 +136,35 @@ def _score(values: dict[str, Any], explicit: set[str]) -> None:
             say(values, f"curves: {path}")
 
 
+def _benchmark(values: dict[str, Any], explicit: set[str]) -> None:
+    from rfga.cli_parser import setting_names
+    from rfga.engine.benchmark import require_all_done, run_benchmark
+    from rfga.engine.benchmark_plan import BenchmarkCommand
+    from rfga.output.benchmark_table import make_table
+
+    file = _writable(values["json"])
+    axes = ("methods", "backbones", "seeds", "normalisations")
+    command = BenchmarkCommand(
+        data=values["data"],
+        out=Path(values["out"]),
+        **{name: values[name].split(",") for name in axes if name in explicit},
+        settings={name: values[name] for name in setting_names() if name in explicit & values.keys()},
+        options=_options(values["set"]),
+        recipe=values["config"],
+        split=values["split"],
+        truth=_path(values["truth"]),
+        val_truth=_path(values["val_truth"]),
+        few_shot=not values["no_few_shot"],
+        few_shot_epochs=values["few_shot_epochs"],
+        policy=_policy(values),
+    )
+    found = run_benchmark(command, _runtime(values))
+    print_benchmark(make_table(found))
+    _write_json(file, found)
+    say(values, f"tables: {command.out / 'benchmark.html'}, table.md and table.csv beside it")
+    require_all_done(found, str(command.out))
+
+
 def _methods(values: dict[str, Any], explicit: set[str]) -> None:
     from rfga.engine.workflow import method_rows, option_rows
 
@@ -138,15 +174,31 @@ def _methods(values: dict[str, Any], explicit: set[str]) -> None:
         print_table(("option", "type", "default", "meaning"), option_rows(values["name"]))
 
 
+def _recipes(values: dict[str, Any], explicit: set[str]) -> None:
+    from rfga.engine.recipes import RECIPE_COLUMNS, recipe_rows, recipe_text
+
+    if values["name"] is None:
+        print_table(RECIPE_COLUMNS, recipe_rows())
+    else:
+        print(recipe_text(values["name"]), end="")
+
+
 RUNNERS: dict[str, Callable[[dict[str, Any], set[str]], None]] = {
     "demo": _demo,
     "train": _train,
     "evaluate": _evaluate,
     "localize": _localize,
+    "benchmark": _benchmark,
+    "attention": run_attention,
     "score": _score,
     "methods": _methods,
+    "recipes": _recipes,
+    "data": run_data,
 }
 """Command -> what carries it out, given its arguments' values and the names of those that were given."""
+
+SUBCOMMANDS = {"data": tuple(ACTIONS)}
+"""Command -> the names of its subcommands, where it has any."""
 
 
 def _runtime(values: Mapping[str, Any]) -> Runtime:
@@ -159,6 +211,11 @@ def _policy(values: Mapping[str, Any]) -> RunPolicy:
     from rfga.engine.config import RunPolicy
 
     return RunPolicy(resume=values["resume"], overwrite=values["overwrite"])
+
+
+def _print_line(line: str | None) -> None:
+    if line is not None:
+        print(line)
 
 
 def _path(value: str | None) -> Path | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import MISSING, fields
 from functools import cache
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -10,10 +11,21 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from docstring_parser import parse as parse_docstring
 from jsonargparse import ArgumentParser
 
-from rfga.data.base import SPLITS
-from rfga.engine.config import METHOD_NAMES, Device, Normalisation, TrainConfig
+from rfga.cli_attention import add_attention
+from rfga.cli_data import add_data
+from rfga.data import DATASETS
+from rfga.data.base import SPLIT_ALIASES, SPLITS
+from rfga.engine.config import METHOD_NAMES, POSTHOC_NAMES, Device, Normalisation, TrainConfig
 from rfga.output.export import FORMATS
 from rfga.version import __version__
+
+DATA_HELP = (
+    "folder with train/CLASS/*.jpg and optionally val/CLASS/*.jpg, folder that rfga data prepare made, or "
+    f"NAME:FOLDER (NAME alone where it needs no files) with NAME out of {', '.join(DATASETS)}"
+)
+TRUTH_HELP = (
+    "COCO JSON, folder of masks, or the benchmark's lists of the split; of a benchmark, all its lists"
+)
 
 
 def build_parser() -> ArgumentParser:
@@ -27,9 +39,9 @@ def build_parser() -> ArgumentParser:
     commands = parser.add_subcommands(dest="command", required=True, metavar="COMMAND")
     for name, (describe, add) in COMMANDS.items():
         command = ArgumentParser(description=describe, exit_on_error=False)
+        commands.add_subcommand(name, command, help=describe)  # first, as its own subcommands need it
         add(command)
         command.add_argument("--debug", action="store_true", help="show the traceback of an error")
-        commands.add_subcommand(name, command, help=describe)
         command.prog = f"rfga {name}"
     return parser
 
@@ -44,10 +56,10 @@ def _add_demo(command: ArgumentParser) -> None:
 
 def _add_train(command: ArgumentParser) -> None:
     add = command.add_argument
-    add("data", type=str, help="folder with train/CLASS/*.jpg and optionally val/CLASS/*.jpg")
+    add("data", type=str, help=DATA_HELP)
     add("--out", type=str, required=True, help="run folder to make")
-    add("--truth", type=str | None, default=None, help="boxes or masks of val: COCO JSON or folder")
-    add("--config", type=str | None, default=None, help="YAML with any of the settings below")
+    add("--truth", type=str | None, default=None, help=f"boxes or masks of val: {TRUTH_HELP}")
+    add("--config", type=str | None, default=None, help="a recipe: its name or YAML file")
     add("--set", action="append", type=str, default=[], metavar="KEY=VALUE", help="an option of the method")
     _add_settings(command)
     add("--resume", action="store_true", help="go on after the last whole epoch")
@@ -55,12 +67,48 @@ def _add_train(command: ArgumentParser) -> None:
     _add_runtime(command)
 
 
+def _add_benchmark(command: ArgumentParser) -> None:
+    add = command.add_argument
+    add("data", type=str, help=DATA_HELP)
+    add("--out", type=str, required=True, help="folder for runs, numbers and tables")
+    add("--methods", type=str, default=",".join(METHOD_NAMES), help="joined by commas")
+    add("--backbones", type=str, default="resnet50", help="joined by commas")
+    add("--seeds", type=str, default="0", help="joined by commas; the table has their mean and deviation")
+    add(
+        "--normalisations",
+        type=str,
+        default="minmax",
+        help=f"of score maps, joined by commas: {', '.join(_choices(Normalisation))}",
+    )
+    splits = ("val", "test", "train-fullsup")
+    add("--split", choices=splits, default="val", help="which photographs are measured")
+    add("--truth", type=str | None, default=None, help=f"boxes or masks of the split: {TRUTH_HELP}")
+    add("--val-truth", type=str | None, default=None, help="those of val, where the split is test")
+    add("--config", type=str | None, default=None, help="a recipe or other YAML with any of these settings")
+    add(
+        "--set",
+        action="append",
+        type=str,
+        default=[],
+        metavar="[METHOD.]KEY=VALUE",
+        help="an option of one method, or of all that have it",
+    )
+    add("--no-few-shot", action="store_true", help="leave out the baseline that learns from boxes or masks")
+    add("--few-shot-epochs", type=int | None, default=None, help="of that baseline, if not as the methods")
+    _add_settings(command, without=("method", "backbone", "seed", "normalisation"))
+    add("--resume", action="store_true", help="go on with a grid that was stopped, or add to it")
+    add("--overwrite", action="store_true", help="start anew in a folder that holds a benchmark")
+    add("--json", type=str | None, default=None, metavar="FILE", help="write the numbers there too")
+    _add_runtime(command)
+
+
 def _add_evaluate(command: ArgumentParser) -> None:
     add = command.add_argument
     add("run", type=str, help="run folder that rfga train made")
-    add("data", type=str, help="folder of photographs, as for training")
-    add("--truth", type=str | None, default=None, help="boxes (COCO JSON) or a folder of masks")
-    add("--split", choices=SPLITS, default="val", help="which photographs")
+    add("data", type=str, help=DATA_HELP)
+    add("--truth", type=str | None, default=None, help=f"boxes or masks of the split: {TRUTH_HELP}")
+    splits = (*SPLITS, *SPLIT_ALIASES)
+    add("--split", choices=splits, default="val", help="which photographs")
     add("--step", type=float, default=0.001, help="distance of the thresholds")
     add("--threshold", type=str, default="auto", help="auto, or a number, reported beside the oracle")
     add("--json", type=str | None, default=None, metavar="FILE", help="write the numbers there too")
@@ -115,10 +163,17 @@ def _add_methods(command: ArgumentParser) -> None:
     )
 
 
+def _add_recipes(command: ArgumentParser) -> None:
+    command.add_argument("name", type=str, nargs="?", default=None, help="recipe to print")
+
+
 def _add_reading(command: ArgumentParser) -> None:
     choices = _choices(Normalisation)
     command.add_argument(
         "--normalisation", choices=choices, default=None, help="of score maps, if not the run's"
+    )
+    command.add_argument(
+        "--maps-from", choices=POSTHOC_NAMES, default=None, help="post-hoc maps, instead of the method's own"
     )
     command.add_argument("--batch-size", type=int, default=32, help="photographs at a time")
     _add_runtime(command)
@@ -137,13 +192,13 @@ def setting_names() -> tuple[str, ...]:
     return tuple(f.name for f in fields(TrainConfig) if f.name != "options")
 
 
-def _add_settings(command: ArgumentParser) -> None:
+def _add_settings(command: ArgumentParser, without: Collection[str] = ()) -> None:
     """One flag for each setting of training, typed and explained as ``TrainConfig`` has it."""
     hints: dict[str, Any] = get_type_hints(TrainConfig)
     documented = parse_docstring(TrainConfig.__doc__ or "").params
     said = {p.arg_name: " ".join((p.description or "").split()).rstrip(".") for p in documented}
     for setting in fields(TrainConfig):
-        if setting.name == "options":
+        if setting.name == "options" or setting.name in without:
             continue
         flag = f"--{setting.name.replace('_', '-')}"
         default = None if setting.default is MISSING else setting.default
@@ -167,7 +222,7 @@ def usage_sentence(error: Exception, command: str) -> str:
         '--max-boxes: Expected int.'
     """
     said = re.sub(r'Parser key "(\w+)"', lambda key: f"--{key[1].replace('_', '-')}", str(error))
-    said = re.sub(r"(a )?<class '(\w+)'>", r"\2", said).replace(f"{command}.", "")
+    said = re.sub(r"(a )?<class '(\w+)'>", r"\2", said).replace(f"{command.replace(' ', '.')}.", "")
     return " ".join(said.split())
 
 
@@ -176,6 +231,10 @@ COMMANDS = {
     "train": ("train on class folders of photographs", _add_train),
     "evaluate": ("measure a run on photographs whose boxes or masks are known", _add_evaluate),
     "localize": ("boxes for photographs", _add_localize),
+    "benchmark": ("compare methods x backbones x seeds, beside the literature", _add_benchmark),
+    "attention": ("picture what the attention layer of a run does with photographs", add_attention),
     "score": ("measure score maps of any tool against the benchmark's lists", _add_score),
     "methods": ("list the methods, or explain the options of one", _add_methods),
+    "recipes": ("list the literature's recipes with their numbers, or print one", _add_recipes),
+    "data": ("set up benchmarks", add_data),
 }

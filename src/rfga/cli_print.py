@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rfga.output.benchmark_table import BenchmarkTable
 
 
 def say(values: Mapping[str, Any], text: str) -> None:
@@ -35,6 +38,17 @@ def print_comparison(evaluations: Sequence[Mapping[str, Any]], names: Sequence[s
     ]
     columns = (f"{name} % (95 % interval)" for name in names)
     print_table(("metric", *columns, "threshold from", "contours"), rows)
+
+
+def print_benchmark(table: BenchmarkTable) -> None:
+    """A benchmark's table of each normalisation."""
+    from rfga.output.benchmark_text import text_rows
+
+    for normalisation in table.normalisations:
+        print(f"{table.dataset}, {table.split}, score maps normalised by {normalisation}, percent")
+        print_table(*text_rows(table, normalisation))
+    for number, source in enumerate(table.sources, 1):
+        print(f"[{number}] {source}")
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

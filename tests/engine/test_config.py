@@ -7,11 +7,14 @@ import pytest
 import yaml
 
 from rfga.engine.config import RunPolicy, Runtime, TrainConfig
+from rfga.methods import METHODS
 from rfga.types import UserError
 
 
 def test_settings_survive_yaml() -> None:
     config = TrainConfig(options={"light": True}, mean=(0.5, 0.4, 0.3), precision="32", pad_type="")
+    assert TrainConfig.from_dict(yaml.safe_load(yaml.safe_dump(config.to_dict()))) == config
+    config = TrainConfig(schedule="step", milestones=(2, 5), fast_layers=("head",), nesterov=False)
     assert TrainConfig.from_dict(yaml.safe_load(yaml.safe_dump(config.to_dict()))) == config
     assert TrainConfig.from_dict({}) == TrainConfig()
 
@@ -25,7 +28,10 @@ def test_numbers_as_yaml_reads_them() -> None:
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        ({"method": "nonesuch"}, "expected method out of cam, rfga, found nonesuch: give another --method"),
+        (
+            {"method": "nonesuch"},
+            f"expected method out of {', '.join(METHODS)}, found nonesuch: give another --method",
+        ),
         ({"epochs": 0}, "expected epochs at least 1, found 0: give another --epochs"),
         ({"image_size": 0}, "expected image_size at least 1, found 0: give another --image-size"),
         ({"batch_size": -1}, "expected batch_size at least 1"),
@@ -36,6 +42,13 @@ def test_numbers_as_yaml_reads_them() -> None:
         ({"momentum": 1.0}, "expected momentum from 0 to below 1"),
         ({"min_scale": 0.0}, "expected min_scale above 0 and at most 1"),
         ({"std": (0.1, 0.0, 0.1)}, "expected std above 0"),
+        ({"milestones": [3, 3], "schedule": "step"}, "expected milestones rising, from 1, found (3, 3)"),
+        ({"milestones": [0, 3], "schedule": "step"}, "expected milestones rising, from 1, found (0, 3)"),
+        ({"milestones": [3]}, "expected schedule step, to which milestones belong, found cosine"),
+        ({"milestones": ["three"]}, "expected setting milestones to be tuple[int, ...] | None"),
+        ({"fast_layers": "head"}, "expected setting fast_layers to be tuple[str, ...] | None, found 'head'"),
+        ({"fast_layers": [""]}, "expected fast_layers of at least a letter each"),
+        ({"nesterov": "perhaps"}, "expected setting nesterov to be bool, found 'perhaps'"),
         ({"epochs": "three"}, "expected setting epochs to be int, found 'three'"),
         ({"schedule": "linear"}, "expected setting schedule to be one of cosine, step, constant"),
         ({"mean": [0.5, 0.5]}, "expected setting mean to be tuple"),

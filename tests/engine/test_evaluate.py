@@ -48,7 +48,7 @@ def test_numbers_are_those_of_the_same_maps_fed_by_hand(localizer: Localizer, va
         scored = localizer.score(pixels, np_labels(sample.label))
         metrics.update([sample.image_id], scored.maps, [val.truth(sample)], [sample.label], scored.logits)
     found = measured(localizer, val, step=0.01, thresholds={"fixed": 0.2}, batch_size=1)
-    assert found.result == {"dataset": "birds", "split": "val", **metrics.compute()}
+    assert found.result == {"dataset": "birds", "split": "val", "maps": "own", **metrics.compute()}
     assert found.best_thresholds == metrics.best_thresholds()
 
 
@@ -80,8 +80,8 @@ def test_json_is_as_the_contract_has_it(run: Path, birds: Path, tmp_path: Path) 
     command = ["evaluate", str(run), str(birds), "--truth", str(birds / "val_boxes.json"), "--workers", "0"]
     assert main([*command, "--json", str(file), "--quiet"]) == 0
     held = json.loads(file.read_text())
-    assert list(held) == ["dataset", "split", "images", "metrics"]
-    assert (held["dataset"], held["split"], held["images"]) == ("birds", "val", 12)
+    assert list(held) == ["dataset", "split", "maps", "images", "metrics"]
+    assert (held["dataset"], held["split"], held["maps"], held["images"]) == ("birds", "val", "own", 12)
     names = ["MaxBoxAcc", "MaxBoxAccV2", "Top1Cls", "Top5Cls", "Top1Loc", "Top5Loc", "GTKnownLoc"]
     assert list(held["metrics"]) == names
     keys = {"value", "interval", "threshold", "threshold_source", "normalisation", "contours"}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -7,9 +8,10 @@ import pytest
 import torch
 
 from rfga.backbones.build import build_backbone
+from rfga.engine.build import build_method
 from rfga.engine.config import TrainConfig
 from rfga.engine.images import normalised
-from rfga.engine.training_module import rate_factor
+from rfga.engine.training_module import TrainingModule, rate_factor
 
 
 def factors(steps: int, **settings: Any) -> list[float]:
@@ -31,9 +33,30 @@ def test_steps_and_constant() -> None:
     assert factors(30, epochs=3, schedule="constant") == [1.0] * 30
 
 
+def test_milestones_say_after_which_epochs_the_rate_falls() -> None:
+    rates = factors(50, epochs=5, schedule="step", milestones=(1, 4))
+    assert rates == pytest.approx([1.0] * 10 + [0.1] * 30 + [0.01] * 10)
+    assert factors(50, epochs=5, schedule="step", milestones=(9,)) == [1.0] * 50
+
+
 def test_warm_up_rises_in_equal_steps() -> None:
     rates = factors(12, epochs=3, schedule="constant", warmup_epochs=0.5)
     assert rates[:6] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0, 1.0])
+
+
+def test_the_optimiser_is_the_one_of_the_settings() -> None:
+    config = TrainConfig(method="cam", backbone="resnet18", weights="none", momentum=0.5, weight_decay=0.25)
+    method = build_method(config, num_classes=3)
+    for momentum, asked, given in ((0.5, True, True), (0.5, False, False), (0.0, True, False)):
+        changed = replace(config, momentum=momentum, nesterov=asked)
+        optimizer = TrainingModule(method, changed, steps_per_epoch=10).configure_optimizers()["optimizer"]
+        defaults = optimizer.defaults
+        assert (defaults["momentum"], defaults["nesterov"], defaults["weight_decay"]) == (
+            momentum,
+            given,
+            0.25,
+        )
+        assert len(optimizer.param_groups) == 2
 
 
 def test_pixels_are_scaled_by_the_backbone() -> None:

@@ -9,8 +9,10 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from rfga.geometry.maps import NORMALISATIONS, normalise, resize_maps, resize_mask, score_maps
+from rfga.geometry.maps import NORMALISATIONS, normalise, resize_maps, resize_mask, score_maps, spread_mask
 from rfga.types import UserError
 
 
@@ -91,3 +93,16 @@ def test_importing_geometry_and_metrics_does_not_import_torch() -> None:
     modules = "rfga.geometry.boxes, rfga.geometry.maps, rfga.geometry.levelsets, rfga.metrics"
     code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@given(
+    short=st.tuples(st.integers(1, 30), st.integers(1, 30)),
+    longer=st.tuples(st.integers(0, 80), st.integers(0, 80)),
+    seed=st.integers(0, 99),
+)
+def test_a_spread_mask_gives_itself_back(short: tuple[int, int], longer: tuple[int, int], seed: int) -> None:
+    mask = np.random.default_rng(seed).choice([0, 128, 255], short).astype(np.uint8)
+    size_hw = (short[0] + longer[0], short[1] + longer[1])
+    spread = spread_mask(mask, size_hw)
+    assert spread.shape == size_hw
+    np.testing.assert_array_equal(resize_mask(spread, short), mask)

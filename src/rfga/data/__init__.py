@@ -47,22 +47,41 @@ def open_dataset(data: str | Path, truth: Path | None = None, truth_split: str =
     """
     from rfga.types import UserError
 
-    name, colon, place = data.partition(":") if isinstance(data, str) else ("", "", "")
-    if name in DATASETS and not _kind(name).needs_folder:
-        if truth is not None or colon:
-            what = f"the folder {place!r}" if colon else f"truth {truth}"
+    name, root = locate_dataset(data)
+    if root is None:
+        if truth is not None:
             raise UserError(
-                f"expected {name!r} alone, which carries its own files, found {what}: leave it out"
+                f"expected {name!r} alone, which carries its own files, found truth {truth}: leave it out"
             )
         alone: Dataset = _kind(name)()
         return alone
-    if name in DATASETS and colon:
-        root = Path(place)
-    else:
-        root = Path(data)
-        name = _prepared_as(root)
     opened: Dataset = _kind(name)(root, truth, truth_split)
     return opened
+
+
+def locate_dataset(data: str | Path) -> tuple[str, Path | None]:
+    """The name in ``DATASETS`` and the folder (None where it needs none) that ``data`` stands for.
+
+    Raises:
+        UserError: a folder is given where none is needed, or the file that names it is damaged.
+
+    Example:
+        >>> locate_dataset("synthetic"), locate_dataset("cub:birds")[0]
+        (('synthetic', None), 'cub')
+    """
+    from rfga.types import UserError
+
+    name, colon, place = data.partition(":") if isinstance(data, str) else ("", "", "")
+    if name in DATASETS and not _kind(name).needs_folder:
+        if colon:
+            raise UserError(
+                f"expected {name!r} alone, which carries its own files, found the folder {place!r}: leave it out"
+            )
+        return name, None
+    if name in DATASETS and colon:
+        return name, Path(place)
+    root = Path(data)
+    return _prepared_as(root), root
 
 
 def _kind(name: str) -> type[Any]:

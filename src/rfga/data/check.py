@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from os import cpu_count
+from typing import TypeVar
 
 import numpy as np
 
@@ -17,6 +18,7 @@ MAX_UNREADABLE_FRACTION = 0.1
 """With more unreadable photographs than this, something is wrong with the whole folder."""
 
 Skipped = list[tuple[Sample, str]]
+Seen = TypeVar("Seen")
 Progress = Callable[[int, int], None]  # photographs done, photographs in total
 
 _BATCH = 2048  # photographs handed to the threads at once, so that a million do not queue up
@@ -59,19 +61,37 @@ def _failed(
             return str(error)
         return None
 
-    def reasons(begin: int) -> list[str | None]:
-        return [reason(sample) for sample in samples[begin : begin + _TOGETHER]]
+    reasons = enumerate(look_at_each(samples, reason, workers, progress))
+    return [(index, why) for index, why in reasons if why is not None]
 
-    failed: list[tuple[int, str]] = []
+
+def look_at_each(
+    samples: Sequence[Sample],
+    look: Callable[[Sample], Seen],
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Iterator[Seen]:
+    """What ``look`` returns for every photograph, in their order, by ``workers`` threads (or one a core).
+
+    Threads run ahead by a fixed number of photographs, so what is not kept does not pile up.
+
+    Example:
+        >>> from pathlib import Path
+        >>> pictures = [Sample(name, Path(name), 0) for name in ("a.jpg", "b.jpg")]
+        >>> list(look_at_each(pictures, lambda sample: sample.path.suffix))
+        ['.jpg', '.jpg']
+    """
+
+    def several(begin: int) -> list[Seen]:
+        return [look(sample) for sample in samples[begin : begin + _TOGETHER]]
+
     with ThreadPoolExecutor(workers or cpu_count() or 1) as threads:
         for start in range(0, len(samples), _BATCH):
-            found = threads.map(reasons, range(start, min(start + _BATCH, len(samples)), _TOGETHER))
-            for index, why in enumerate(chain.from_iterable(found), start):
-                if why is not None:
-                    failed.append((index, why))
+            found = threads.map(several, range(start, min(start + _BATCH, len(samples)), _TOGETHER))
+            for index, seen in enumerate(chain.from_iterable(found), start):
+                yield seen
                 if progress is not None:
                     progress(index + 1, len(samples))
-    return failed
 
 
 def readable_samples(

@@ -36,7 +36,7 @@ def read_coco(path: Path) -> tuple[list[CocoImage], set[str]]:
         ...
         rfga.types.UserError: expected COCO JSON, found lost.json unreadable (...): write it anew
     """
-    content = _load_json(path)
+    content = load_json(path)
     categories: dict[Any, str] = {}
     for item, where in _items(content, "categories", path) if "categories" in content else ():
         name = _field(item, "name", (str,), where)
@@ -76,7 +76,12 @@ def _parse_images(content: dict[str, Any], path: Path) -> dict[Any, CocoImage]:
     return images
 
 
-def _load_json(path: Path) -> dict[str, Any]:
+def load_json(path: Path) -> dict[str, Any]:
+    """The content of a COCO file, of which nothing but that it is a JSON object has been checked.
+
+    Raises:
+        UserError: it cannot be read, or is something else.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:

@@ -52,7 +52,7 @@ class FolderDataset(Dataset):
         self.root = Path(root)
         self.name = self.root.resolve().name
         self._split_folders = _find_splits(self.root)
-        self.classes = _find_classes(self._split_folders)
+        self.classes = self._find_classes()
         self._samples: dict[str, tuple[Sample, ...]] = {}
         self._truth_split = truth_split = canonical_split(truth_split)
         if not any(_has_images(folder) for folder in self._split_folders.values()):
@@ -94,8 +94,24 @@ class FolderDataset(Dataset):
         """Whether any sample of ``split`` has boxes or a mask."""
         return self.truth_reader is not None and canonical_split(split) == self._truth_split
 
+    def _find_classes(self) -> tuple[str, ...]:
+        """Names of the class folders of the first split; those of the others must be among them."""
+        (first, folder), *others = self._split_folders.items()
+        classes = subfolders(folder)
+        if not classes:
+            found, remedy = _found_loose(_count_loose(folder), folder)
+            raise UserError(f"expected class folders {folder / 'CLASS'}/*.jpg, found {found}: {remedy}")
+        for split, other in others:
+            unknown = [name for name in subfolders(other) if name not in set(classes)]
+            if unknown:
+                raise UserError(
+                    f"expected the class folders of {split}/ among those of {first}/, found "
+                    f"{', '.join(unknown)} in {other} alone: rename or remove it"
+                )
+        return tuple(classes)
+
     def _scan(self, folder: Path) -> Iterator[Sample]:
-        present = set(_subfolders(folder))
+        present = set(subfolders(folder))
         for label, name in enumerate(self.classes):
             if name in present:
                 for image in sorted(find_images(folder / name)):
@@ -108,13 +124,13 @@ def _find_splits(root: Path) -> dict[str, Path]:
     if not root.is_dir():
         found = "a file" if root.exists() else "nothing"
         raise UserError(f"expected a folder with train/CLASS/*.jpg, found {found} at {root}: check its name")
-    folders = _subfolders(root)
+    folders = subfolders(root)
     splits = {split: root / split for split in SPLITS if split in folders}
     if splits:
         return splits
     loose = _count_loose(root)
     reserved = [name for name in folders if name.lower() in _NO_CLASS_NAMES]
-    deeper = [name for name in folders if not set(SPLITS).isdisjoint(_subfolders(root / name))]
+    deeper = [name for name in folders if not set(SPLITS).isdisjoint(subfolders(root / name))]
     if folders and not (loose or reserved or deeper):
         return {"train": root}
     if deeper:
@@ -124,23 +140,6 @@ def _find_splits(root: Path) -> dict[str, Path]:
     else:
         found, remedy = _found_loose(loose, root)
     raise UserError(f"expected class folders {root / 'train' / 'CLASS'}/*.jpg, found {found}: {remedy}")
-
-
-def _find_classes(split_folders: dict[str, Path]) -> tuple[str, ...]:
-    """Names of the class folders of the first split; those of the others must be among them."""
-    (first, folder), *others = split_folders.items()
-    classes = _subfolders(folder)
-    if not classes:
-        found, remedy = _found_loose(_count_loose(folder), folder)
-        raise UserError(f"expected class folders {folder / 'CLASS'}/*.jpg, found {found}: {remedy}")
-    for split, other in others:
-        unknown = [name for name in _subfolders(other) if name not in set(classes)]
-        if unknown:
-            raise UserError(
-                f"expected the class folders of {split}/ among those of {first}/, found "
-                f"{', '.join(unknown)} in {other} alone: rename or remove it"
-            )
-    return tuple(classes)
 
 
 def _found_loose(loose: int, folder: Path) -> tuple[str, str]:
@@ -155,9 +154,14 @@ def _count_loose(folder: Path) -> int:
     return sum(entry.name.lower().endswith(endings) for entry in list_folder(folder) if not entry.is_dir())
 
 
-def _subfolders(folder: Path) -> list[str]:
+def subfolders(folder: Path) -> list[str]:
+    """Names of the folders in a folder, sorted.
+
+    Raises:
+        UserError: it cannot be listed.
+    """
     return [entry.name for entry in list_folder(folder) if entry.is_dir()]
 
 
 def _has_images(folder: Path) -> bool:
-    return any(True for name in _subfolders(folder) for _ in find_images(folder / name))
+    return any(True for name in subfolders(folder) for _ in find_images(folder / name))

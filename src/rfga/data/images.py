@@ -62,11 +62,7 @@ def read_image(path: Path) -> Image.Image:
     """
     with opened(path) as image:
         image.load()
-        # Read after loading, because PNG may carry it behind the pixels and Pillow turns TIFF by itself.
-        turn = _UPRIGHT.get(_orientation(image))
-        rgb = _to_rgb(image)
-        if turn is not None:
-            rgb = rgb.transpose(turn)
+        rgb = upright(image)
     rgb.info = {}  # a remaining orientation tag would turn the image again wherever it is saved
     return rgb
 
@@ -95,7 +91,15 @@ def read_size(path: Path) -> tuple[int, int]:
                 image.load()
             else:
                 return height, width
-        return (width, height) if _orientation(image) in (5, 6, 7, 8) else (height, width)
+        return (width, height) if orientation(image) in (5, 6, 7, 8) else (height, width)
+
+
+def upright(loaded: Image.Image) -> Image.Image:
+    """The first frame of a decoded image file as a viewer shows it, RGB on white."""
+    # Read after loading, because PNG may carry it behind the pixels and Pillow turns TIFF by itself.
+    turn = _UPRIGHT.get(orientation(loaded))
+    rgb = _to_rgb(loaded)
+    return rgb if turn is None else rgb.transpose(turn)
 
 
 def path_key(name: str) -> str:
@@ -233,7 +237,7 @@ class _PillowSilence:
 _SILENCE = _PillowSilence()
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation(image: Image.Image) -> int:
     """EXIF orientation, 1 to 8; 1 where there is none or, as in viewers, where it cannot be read."""
     try:
         value = image.getexif().get(ExifTags.Base.Orientation)

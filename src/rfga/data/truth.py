@@ -1,4 +1,4 @@
-"""Boxes and masks from files: COCO JSON, the benchmark's lists, or a folder of masks beside the photographs.
+"""Boxes and masks from files; ``READERS`` lists the kinds.
 
 A reader knows which photographs it has truth for (``images_without_truth``) and which photographs it
 names in vain (``missing_images``). Sizes are compared with the photograph when its truth is asked for.
@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Protocol
-from unicodedata import normalize
 
 import numpy as np
 
-from rfga.data.coco import CocoImage, read_coco
+from rfga.data.coco import read_coco
 from rfga.data.images import find_images, opened, path_key, read_size
+from rfga.data.labelstudio import LabelStudioTruth, is_labelstudio
+from rfga.data.marked import BoxTruth, Marked, size_error
 from rfga.data.metadata import MetadataTruth, find_masks, is_metadata, read_metadata
+from rfga.data.voc import VocTruth, is_voc
+from rfga.data.yolo import YoloTruth, is_yolo
 from rfga.types import MASK_BACKGROUND, MASK_IGNORED, MASK_OBJECT, ByteArray, Truth, UserError
 
 
@@ -46,7 +49,7 @@ def open_truth(path: Path, split_folder: Path, image_ids: Sequence[str]) -> Trut
         >>> open_truth(Path("boxes.csv"), Path("val"), ["tench/a.jpg"])
         Traceback (most recent call last):
         ...
-        rfga.types.UserError: expected truth as COCO JSON file or folder of the benchmark's lists or folder
+        rfga.types.UserError: expected truth as Label Studio's JSON file or COCO JSON file or ... or folder
         of masks, found no such thing at boxes.csv: check its name
     """
     for is_kind, reader in READERS.values():
@@ -57,67 +60,24 @@ def open_truth(path: Path, split_folder: Path, image_ids: Sequence[str]) -> Trut
     )
 
 
-class CocoTruth:
+class CocoTruth(BoxTruth):
     """Boxes of a COCO JSON file whose ``file_name`` is relative to the split's folder.
 
-    Every box of an image counts, with two exceptions: those marked ``iscrowd``, which outline groups; and
-    those of other classes, where the name of the image's class folder is among the file's categories.
-    Boxes are cut at the photograph's border, with a warning where more than one pixel goes.
+    Boxes marked ``iscrowd``, which outline groups, do not count.
     """
 
     def __init__(self, path: Path, split_folder: Path, image_ids: Sequence[str]) -> None:
         images, class_names = read_coco(path)
         known = {path_key(image_id): image_id for image_id in image_ids}
-        self._path, self._split_folder = path, split_folder
-        self._images: dict[str, CocoImage] = {}
-        self._warnings: dict[str, str] = {}
+        marked, missing = {}, []
         for image in images:
             image_id = known.get(path_key(image.file_name))
             if image_id is None:
-                continue
-            own_class = normalize("NFC", image_id.partition("/")[0])
-            if own_class in class_names:
-                image.boxes = [(name, box) for name, box in image.boxes if name == own_class]
-            if image.boxes:
-                self._images[image_id] = image
-        self.missing_images = tuple(
-            image.file_name for image in images if path_key(image.file_name) not in known
-        )
-        self.images_without_truth = tuple(image_id for image_id in image_ids if image_id not in self._images)
-        if not self._images:
-            raise UserError(
-                f"expected boxes of the photographs in {split_folder}, found none in {path} (it names "
-                f"{len(images)} images, of which {len(self.missing_images)} are not there): give file_name "
-                "relative to that folder (CLASS/NAME)"
-            )
-
-    def truth(self, image_id: str) -> Truth | None:
-        """Boxes in original pixels, None where there are none; UserError where they do not fit."""
-        image = self._images.get(image_id)
-        if image is None:
-            return None
-        size_hw = read_size(self._split_folder / image_id)
-        if image.size_hw not in (None, size_hw):
-            raise _size_error(f"image {image_id!r} in {self._path}", image.size_hw, size_hw)
-        height, width = size_hw
-        boxes = np.array([box for _, box in image.boxes], dtype=np.float64)
-        outside = (boxes[:, :2] >= (width, height)).any(axis=1) | (boxes[:, 2:] <= 0).any(axis=1)
-        if outside.any():
-            raise UserError(
-                f"expected boxes that overlap their photograph, found x0, y0, x1, y1 = "
-                f"{boxes[outside][0].tolist()} outside the {width} x {height} pixels of {image_id!r}: "
-                f"correct its bbox in {self._path}"
-            )
-        clipped = np.clip(boxes, 0, (width, height, width, height))
-        if np.abs(clipped - boxes).max() > 1:
-            self._warnings[image_id] = (
-                f"{image_id}: boxes reach over the {width} x {height} pixels and are cut"
-            )
-        return Truth(size_hw=size_hw, boxes=clipped)
-
-    def warnings(self) -> list[str]:
-        """One sentence for each photograph asked for so far whose boxes were cut by more than a pixel."""
-        return list(self._warnings.values())
+                missing.append(image.file_name)
+            else:
+                marked[image_id] = Marked(str(path), image.size_hw, image.boxes)
+        super().__init__(marked, class_names, split_folder, image_ids, missing)
+        self.require_boxes(path, len(images), "give file_name relative to that folder (CLASS/NAME)")
 
 
 class MaskTruth:
@@ -156,7 +116,7 @@ class MaskTruth:
         mask = _read_mask(path)
         size_hw = read_size(self._split_folder / image_id)
         if mask.shape != size_hw:
-            raise _size_error(f"mask {path}", mask.shape, size_hw)
+            raise size_error(f"mask {path}", mask.shape, size_hw)
         return Truth(size_hw=size_hw, mask=mask)
 
     def warnings(self) -> list[str]:
@@ -200,7 +160,7 @@ class ListedTruth:
         stated_hw = self._lists.sizes_hw.get(name)
         size_hw = read_size(self._split_folder / image_id)
         if stated_hw not in (None, size_hw):
-            raise _size_error(f"image {name!r} in {self._path}", stated_hw, size_hw)
+            raise size_error(f"image {name!r} in {self._path}", stated_hw, size_hw)
         return self._reader.truth(name)
 
     def warnings(self) -> list[str]:
@@ -212,8 +172,11 @@ class ListedTruth:
 
 
 READERS: dict[str, tuple[Callable[[Path], bool], Callable[[Path, Path, Sequence[str]], TruthReader]]] = {
+    "Label Studio's JSON file": (is_labelstudio, LabelStudioTruth),
     "COCO JSON file": (lambda path: path.is_file() and path.suffix.lower() == ".json", CocoTruth),
     "folder of the benchmark's lists": (is_metadata, ListedTruth),
+    "folder of YOLO labels with data.yaml": (is_yolo, YoloTruth),
+    "folder of Pascal VOC XML": (is_voc, VocTruth),
     "folder of masks": (Path.is_dir, MaskTruth),
 }
 """Kind of truth -> (whether a path is of this kind, its reader); the first that fits is taken."""
@@ -234,13 +197,3 @@ def _read_mask(path: Path) -> ByteArray:
             f"expected the mask values 255, 0 and 128, found {sorted(values)!s:.60} in {path}: {remedy}"
         )
     return mask
-
-
-def _size_error(what: str, stated_hw: tuple[float, ...] | None, size_hw: tuple[int, int]) -> UserError:
-    stated = "x".join(map(str, reversed(stated_hw or ())))
-    turned = stated_hw == size_hw[::-1]
-    remedy = "apply its EXIF orientation before marking objects" if turned else "use the marked photograph"
-    return UserError(
-        f"expected the size of the photograph as a viewer shows it, {size_hw[1]}x{size_hw[0]}, found "
-        f"{stated} for {what}: {remedy}"
-    )

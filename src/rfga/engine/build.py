@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rfga.backbones.base import Backbone
 from rfga.backbones.build import build_backbone
@@ -17,6 +18,8 @@ from rfga.engine.run_folder import RunFolder
 from rfga.methods import METHODS
 from rfga.methods.base import Method
 from rfga.types import UserError
+
+Built = TypeVar("Built", bound=nn.Module)
 
 
 def all_options(config: TrainConfig) -> dict[str, Any]:
@@ -34,7 +37,12 @@ def all_options(config: TrainConfig) -> dict[str, Any]:
     return {**defaults, **typed_options(method, config.options)}
 
 
-def build_method(config: TrainConfig, num_classes: int, photographs: Tensor | None = None) -> Method:
+def build_method(
+    config: TrainConfig,
+    num_classes: int,
+    photographs: Tensor | None = None,
+    backbone: Backbone | None = None,
+) -> Method:
     """The network of ``config`` with its starting weights, the same for the same seed.
 
     The global random generator is left as it was.
@@ -43,23 +51,45 @@ def build_method(config: TrainConfig, num_classes: int, photographs: Tensor | No
         config: method, options, backbone, weights, stride, input settings, seed.
         num_classes: K.
         photographs: (N, 3, H, W) uint8, to find out what input a local weights file wants.
+        backbone: one that is there already, instead of that of the settings.
 
     Raises:
         UserError: a name, option, stride or weights file that does not fit.
     """
     method = resolve(METHODS, config.method, "method")
     options = all_options(config)
+
+    def make(backbone: Backbone) -> Method:
+        built: Method = method(backbone, num_classes, **options)
+        return built
+
+    return build_on_backbone(config, make, photographs, backbone)
+
+
+def build_on_backbone(
+    config: TrainConfig,
+    make: Callable[[Backbone], Built],
+    photographs: Tensor | None = None,
+    backbone: Backbone | None = None,
+) -> Built:
+    """What ``make`` builds on the backbone of ``config``, with the same starting weights for the same seed.
+
+    The global random generator is left as it was.
+
+    Raises:
+        UserError: a name, option, stride or weights file that does not fit.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         try:
-            backbone = _backbone(config, photographs)
+            if backbone is None:
+                backbone = _backbone(config, photographs)
             if config.weights != "none":
                 # Reading weights may draw any number of random values, to try out input settings.
                 torch.manual_seed(config.seed)
-            built: Method = method(backbone, num_classes, **options)
+            return make(backbone)
         except ValueError as error:
             raise UserError(str(error)) from error
-    return built
 
 
 def trained_method(run: RunFolder) -> tuple[Method, TrainConfig]:

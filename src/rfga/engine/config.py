@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from math import inf
 from typing import Any, Literal
 
 from rfga.engine.options import typed_options
-from rfga.methods import METHODS
+from rfga.methods import METHODS, POSTHOC
 from rfga.types import UserError
 
 METHOD_NAMES = tuple(METHODS)
+POSTHOC_NAMES = tuple(POSTHOC)
+OWN_MAPS = "own"  # those of the method itself, beside the names above
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Normalisation = Literal["minmax", "max", "pas", "ivr"]
 Precision = Literal["auto", "32", "bf16", "16"]
@@ -29,14 +32,18 @@ class TrainConfig:
         backbone: a benchmark variant or the name of any timm network.
         weights: imagenet, none, or a local safetensors or pth file.
         epochs: passes over the training photographs.
+        train_per_class: train on that many photographs of each class at most, chosen by name; else on all.
         image_size: side in pixels of the square that the network sees.
         output_stride: pixels of the image per pixel of the score map.
         batch_size: photographs per step and device.
         lr: learning rate of the pretrained weights.
         new_lr_factor: how many times faster new layers learn.
-        momentum: of the SGD optimiser (Nesterov).
+        fast_layers: which weights these are, by the beginnings of their names; by default all new ones.
+        momentum: of the SGD optimiser.
+        nesterov: look ahead with the momentum.
         weight_decay: of all weights.
-        schedule: how the learning rate falls: cosine to zero, by ten at a third and two thirds, or not.
+        schedule: how the learning rate falls: cosine to zero, by ten at each milestone, or not.
+        milestones: epochs after which the schedule step falls; by default at a third and two thirds.
         warmup_epochs: over how many epochs the learning rate rises from nothing.
         freeze_backbone: train new layers alone.
         crop: benchmark (square of 256/224 of the size, random crop) or random-resized.
@@ -55,14 +62,18 @@ class TrainConfig:
     backbone: str = "resnet50"
     weights: str = "imagenet"
     epochs: int = 10
+    train_per_class: int | None = None
     image_size: int = 224
     output_stride: int = 16
     batch_size: int = 32
     lr: float = 0.001
     new_lr_factor: float = 10.0
+    fast_layers: tuple[str, ...] | None = None
     momentum: float = 0.9
+    nesterov: bool = True
     weight_decay: float = 5e-4
     schedule: Schedule = "cosine"
+    milestones: tuple[int, ...] | None = None
     warmup_epochs: float = 0.5
     freeze_backbone: bool = False
     crop: CropKind = "benchmark"
@@ -90,7 +101,15 @@ class TrainConfig:
             _require(self, name, 0 <= getattr(self, name) < inf, "at least 0")
         _require(self, "momentum", 0 <= self.momentum < 1, "from 0 to below 1")
         _require(self, "min_scale", 0 < self.min_scale <= 1, "above 0 and at most 1")
+        few = self.train_per_class
+        _require(self, "train_per_class", few is None or few >= 1, "at least 1")
         _require(self, "std", self.std is None or min(self.std) > 0, "above 0")
+        _require(self, "fast_layers", "" not in (self.fast_layers or ()), "of at least a letter each")
+        if self.milestones is not None:
+            rising = all(a < b for a, b in pairwise((0, *self.milestones)))
+            _require(self, "milestones", rising, "rising, from 1")
+            steps = self.schedule == "step" or not self.milestones
+            _require(self, "schedule", steps, "step, to which milestones belong")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for YAML."""

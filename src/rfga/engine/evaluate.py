@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from rfga.data.base import Dataset
+from rfga.data.base import Dataset, canonical_split
 from rfga.data.check import MAX_UNREADABLE_FRACTION
 from rfga.data.transforms import SampleImages
 from rfga.engine.config import Runtime, require_batch_size
@@ -32,7 +32,7 @@ NO_TRUTH = "no truth is known of it"
 class Evaluation:
     """Everything that one pass measured."""
 
-    result: dict[str, Any]  # the JSON of contracts: dataset, split, images, metrics
+    result: dict[str, Any]  # the JSON of contracts: dataset, split, maps, images, metrics
     curves: dict[str, Any]  # accuracy over thresholds, precision over recall
     best_thresholds: dict[str, Any]  # by contour rule and IoU; empty where no boxes are known
     gallery: dict[str, list[GalleryItem]]  # best, median, worst
@@ -90,12 +90,13 @@ def evaluate(
         UserError: the split is empty, its classes are not the model's, or more than a tenth of the
             photographs or of their truth cannot be used.
     """
-    options, runtime = options or EvaluationOptions(), runtime or Runtime()
+    options, runtime, split = options or EvaluationOptions(), runtime or Runtime(), canonical_split(split)
     _require_same_classes(dataset, localizer.classes)
     samples, left_out = checked_samples(dataset, split, runtime)
     if not samples:
         raise UserError(
-            f"expected photographs in the split {split} of {dataset.name}, found none: give another --split"
+            f"expected photographs in the split {split} of {dataset.name}, found none"
+            f"{''.join(f' ({note})' for note in dataset.notes)}: give another --split"
         )
     measured = _Pass(localizer, dataset, split, samples, options)
     loader = DataLoader(
@@ -111,7 +112,7 @@ def evaluate(
     best = metrics.best_thresholds()
     cut = localizer.with_threshold(float(best["largest"]["0.5"]), "oracle") if best else localizer
     return Evaluation(
-        result={"dataset": dataset.name, "split": split, **metrics.compute()},
+        result={"dataset": dataset.name, "split": split, "maps": localizer.maps, **metrics.compute()},
         curves=metrics.curves(),
         best_thresholds=best,
         gallery=choose_gallery(cut, dataset, measured.candidates),

@@ -182,6 +182,7 @@ def _settings(localizer: Localizer, options: LocalizeOptions) -> dict[str, Any]:
     return {
         "method": localizer.config.method,
         "model": localizer.fingerprint,
+        "maps_from": localizer.maps,
         "normalisation": localizer.config.normalisation,
         "threshold": localizer.threshold.value,
         "threshold_source": localizer.threshold.source,

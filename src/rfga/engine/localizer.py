@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,18 +11,21 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rfga.engine.build import trained_method
-from rfga.engine.config import TrainConfig
+from rfga.engine.config import OWN_MAPS, TrainConfig
 from rfga.engine.devices import pick_device
 from rfga.engine.images import normalised
+from rfga.engine.options import resolve
 from rfga.engine.run_folder import RunFolder
 from rfga.engine.thresholds import Threshold, run_threshold
 from rfga.geometry.boxes import boxes_from_pixels
 from rfga.geometry.levelsets import component_boxes
 from rfga.geometry.maps import EVAL_SIZE_HW, score_maps
+from rfga.methods import POSTHOC
 from rfga.methods.base import Method
+from rfga.methods.posthoc import PostHoc
 from rfga.types import FloatArray, IntArray, Prediction
 
 
@@ -49,6 +53,7 @@ class Localizer:
         config: the settings it was trained with.
         threshold: the fraction of a map's maximum above which a pixel belongs to the object.
         device: where it computes.
+        maps_from: name of a post-hoc way to read maps; by default they are the method's own.
 
     Example:
         >>> from rfga.data.transforms import eval_transform
@@ -73,42 +78,54 @@ class Localizer:
         config: TrainConfig,
         threshold: Threshold,
         device: torch.device | None = None,
+        maps_from: str | None = None,
     ) -> None:
         self.device = device or pick_device("cpu")
         self.method = method.eval().to(self.device).to(memory_format=torch.channels_last)
         self.classes, self.config, self.threshold = classes, config, threshold
+        self.maps = maps_from or OWN_MAPS
+        self._reader: Method | PostHoc = self.method
+        if maps_from is not None:
+            self._reader = resolve(POSTHOC, maps_from, "kind of maps")(self.method)
 
     @classmethod
-    def load(cls, run: Path | str, *, device: str = "auto", normalisation: str | None = None) -> Localizer:
+    def load(
+        cls,
+        run: Path | str,
+        *,
+        device: str = "auto",
+        normalisation: str | None = None,
+        maps_from: str | None = None,
+    ) -> Localizer:
         """The model of a run folder; no code in it is run.
 
         Args:
             run: folder that ``rfga train`` made.
             device: auto, cpu, cuda or mps.
             normalisation: of score maps, instead of the one in the run's settings.
+            maps_from: name of a post-hoc way to read maps, instead of the method's own.
 
         Raises:
-            UserError: the folder is no finished run, or is damaged.
+            UserError: the folder is no finished run, or is damaged; no such maps, or the library that reads
+                them is not installed.
         """
         folder = RunFolder(Path(run))
         method, config = trained_method(folder)
         if normalisation is not None:
             config = TrainConfig.from_dict({**config.to_dict(), "normalisation": normalisation})
-        threshold = run_threshold(folder.read_metrics(), config.normalisation)
-        return cls(method, folder.read_classes(), config, threshold, pick_device(device))
+        threshold = run_threshold(folder.read_metrics(), config.normalisation, maps_from or OWN_MAPS)
+        return cls(method, folder.read_classes(), config, threshold, pick_device(device), maps_from)
 
     @cached_property
     def fingerprint(self) -> str:
         """Of the weights: the same for the same network, another for any other."""
-        digest = hashlib.blake2b(digest_size=16)
-        for name, value in self.method.state_dict().items():
-            digest.update(name.encode())
-            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()
+        return weights_fingerprint(self.method)
 
     def with_threshold(self, value: float, source: str) -> Localizer:
         """The same model with another threshold."""
-        return Localizer(self.method, self.classes, self.config, Threshold(value, source), self.device)
+        changed = copy.copy(self)
+        changed.threshold = Threshold(value, source)
+        return changed
 
     def score(self, pixels: Tensor, labels: Tensor | None = None) -> Scored:
         """Logits and score maps of photographs.
@@ -118,7 +135,7 @@ class Localizer:
             labels: (B,) classes to map; by default the most probable one of each photograph.
         """
         images = normalised(pixels.to(self.device, non_blocking=True), self.method.backbone)
-        found = self.method.localize(images, None if labels is None else labels.to(self.device))
+        found = self._reader.localize(images, None if labels is None else labels.to(self.device))
         raw = found.maps[:, 0].cpu().double().numpy()
         return Scored(
             logits=found.logits.cpu().double().numpy(),
@@ -155,3 +172,17 @@ class Localizer:
                 )
             )
         return made
+
+
+def weights_fingerprint(network: nn.Module) -> str:
+    """The same text for the same weights, another for any other.
+
+    Example:
+        >>> weights_fingerprint(nn.Identity()) == weights_fingerprint(nn.Linear(1, 1))
+        False
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for name, value in network.state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -14,6 +14,7 @@ from jsonargparse import ArgumentError, ArgumentParser
 from rfga.types import UserError
 
 _CHOICE = "one of "
+_WRONG = (ArgumentError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -76,17 +77,25 @@ def typed_options(cls: type, given: Mapping[str, Any], kind: str = "option") -> 
         raise UserError(f"expected as {kind} {names}, found {', '.join(unknown)}: correct or remove it")
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(cls, skip=set(inspect.signature(cls).parameters) - set(valid))
-    typed = {}
-    for name, value in given.items():
-        option = valid[name]
-        wrong = UserError(f"expected {kind} {name} to be {option.type}, found {value!r}: correct it")
-        if value is None and option.default is not None:
-            raise wrong  # the parser takes None for "not given"
-        try:
-            typed[name] = parser.parse_object({name: _spelled(value, option)}).as_dict()[name]
-        except (ArgumentError, TypeError, ValueError) as error:
-            raise wrong from error
-    return typed
+    spelled = {name: _spelled(value, valid[name]) for name, value in given.items()}
+    # The parser takes None for "not given".
+    lost = [name for name, value in spelled.items() if value is None and valid[name].default is not None]
+    try:
+        # All settings at once take a hundredth of a second, one after the other a tenth.
+        typed = {} if lost else parser.parse_object(spelled).as_dict()
+    except _WRONG:
+        lost = [name for name, value in spelled.items() if not _fits(parser, name, value)] or list(given)
+    for name in lost:
+        raise UserError(f"expected {kind} {name} to be {valid[name].type}, found {given[name]!r}: correct it")
+    return {name: typed[name] for name in given}
+
+
+def _fits(parser: ArgumentParser, name: str, value: Any) -> bool:
+    try:
+        parser.parse_object({name: value})
+    except _WRONG:
+        return False
+    return True
 
 
 def _spelled(value: Any, option: Option) -> Any:

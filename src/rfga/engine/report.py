@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from rfga.engine.config import OWN_MAPS
 from rfga.engine.evaluate import Evaluation
+from rfga.engine.recipe_result import compare, followed_recipe
 from rfga.engine.run_folder import RunFolder
+from rfga.engine.thresholds import POSTHOC_KEY, measured_of
 from rfga.output.report import MethodReport, write_report
 
 LEFT_OUT_SHOWN = 20
@@ -15,13 +18,17 @@ def method_report(run: RunFolder, evaluation: Evaluation | None) -> MethodReport
     """One run's column of the report; without an evaluation it holds the history of training alone."""
     config, data = run.read_config()
     settings = {name: str(value) for name, value in config.to_dict().items()}
+    maps = OWN_MAPS if evaluation is None else maps_of(evaluation)
+    recipe = followed_recipe(run)
+    if recipe is not None:
+        settings["recipe"] = recipe.name
     trained_on = {
         "dataset": data.get("name", ""),
         "split": "train",
         "images": data.get("train_photographs", 0),
     }
     return MethodReport(
-        name=config.method,
+        name=config.method if maps == OWN_MAPS else f"{config.method}, maps from {maps}",
         evaluation={**trained_on, "metrics": {}} if evaluation is None else evaluation.result,
         curves={} if evaluation is None else evaluation.curves,
         history=run.read_metrics().get("history", []),
@@ -42,6 +49,11 @@ def write_run_report(run: RunFolder, evaluation: Evaluation | None) -> Path:
     else:
         title = f"{report.name} on {evaluation.result['dataset']}, {evaluation.result['split']}"
         notes += evaluation_notes(evaluation)
+        recipe = followed_recipe(run)
+        # A recipe's number is of the method's own maps.
+        followed = recipe is not None and maps_of(evaluation) == OWN_MAPS
+        line = compare(recipe, evaluation.result) if recipe and followed else None
+        notes += [line] if line else []
     path = run.path / "report.html"
     write_report(path, title, [report], notes=notes)
     return path
@@ -68,10 +80,20 @@ def shortened(lines: list[str], what: str) -> list[str]:
 
 
 def record_evaluation(run: RunFolder, evaluation: Evaluation, normalisation: str) -> None:
-    """Keep the numbers in metrics.json and, from the validation split, the thresholds."""
-    held = run.read_metrics()
-    split = evaluation.result["split"]
+    """Keep the numbers in metrics.json and, from the validation split, the thresholds.
+
+    Those of maps that are not the method's own are kept apart, under ``posthoc`` and their name.
+    """
+    metrics, maps = run.read_metrics(), maps_of(evaluation)
+    held, split = measured_of(metrics, maps), evaluation.result["split"]
     entries = {"evaluations": {**held.get("evaluations", {}), split: evaluation.result}}
     if split == "val" and evaluation.best_thresholds:
         entries["thresholds"] = {**held.get("thresholds", {}), normalisation: evaluation.best_thresholds}
+    if maps != OWN_MAPS:
+        entries = {POSTHOC_KEY: {**metrics.get(POSTHOC_KEY, {}), maps: {**held, **entries}}}
     run.update_metrics(**entries)
+
+
+def maps_of(evaluation: Evaluation) -> str:
+    """Which maps were scored: the method's own, or the name of another kind."""
+    return str(evaluation.result.get("maps", OWN_MAPS))

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rfga.engine.config import OWN_MAPS
 from rfga.types import UserError
 
+POSTHOC_KEY = "posthoc"  # in metrics.json: what was measured of maps that are not the method's own
 FIXED_THRESHOLDS = {"minmax": 0.3, "max": 0.25, "pas": 0.35, "ivr": 0.02}
 """Where nothing better is known, by the normalisation of the maps (measured: docs/measurements.md)."""
 
@@ -20,23 +22,36 @@ class Threshold:
     source: str  # val: chosen on boxes of the validation split; fixed: given or by default
 
 
-def run_threshold(metrics: Mapping[str, Any], normalisation: str) -> Threshold:
-    """The threshold that a run knows for maps of this normalisation: chosen on val, or the fixed default.
+def run_threshold(metrics: Mapping[str, Any], normalisation: str, maps: str = OWN_MAPS) -> Threshold:
+    """The threshold that a run knows for such maps, normalised so: chosen on val, or the fixed default.
 
     Example:
         >>> run_threshold({}, "minmax")
         Threshold(value=0.3, source='fixed')
     """
-    chosen = val_thresholds(metrics, normalisation)
+    chosen = val_thresholds(metrics, normalisation, maps)
     if chosen is not None:
         return Threshold(float(chosen["largest"]["0.5"]), "val")
     return Threshold(FIXED_THRESHOLDS[normalisation], "fixed")
 
 
-def val_thresholds(metrics: Mapping[str, Any], normalisation: str) -> Mapping[str, Any] | None:
+def val_thresholds(
+    metrics: Mapping[str, Any], normalisation: str, maps: str = OWN_MAPS
+) -> Mapping[str, Any] | None:
     """The best threshold for each contour rule and IoU on the validation split, if it was measured."""
-    chosen: Mapping[str, Any] | None = metrics.get("thresholds", {}).get(normalisation)
+    chosen: Mapping[str, Any] | None = measured_of(metrics, maps).get("thresholds", {}).get(normalisation)
     return chosen
+
+
+def measured_of(metrics: Mapping[str, Any], maps: str) -> Mapping[str, Any]:
+    """Evaluations and thresholds of one kind of maps: those of the method's own stand at the top.
+
+    Example:
+        >>> measured_of({"evaluations": {"val": {}}, "posthoc": {"gradcam": {"evaluations": {}}}}, "gradcam")
+        {'evaluations': {}}
+    """
+    found: Mapping[str, Any] = metrics if maps == OWN_MAPS else metrics.get(POSTHOC_KEY, {}).get(maps, {})
+    return found
 
 
 def parse_threshold(text: str) -> float | None:

@@ -19,15 +19,16 @@ from rfga.engine.build import all_options, build_method, trained_method
 from rfga.engine.callbacks import EpochCheckpoint, EpochMeter, History, WholeFile
 from rfga.engine.config import RunPolicy, Runtime, TrainConfig
 from rfga.engine.devices import lightning_precision, pick_device, pick_workers
+from rfga.engine.parameter_groups import parameter_groups
 from rfga.engine.progress import announcer
 from rfga.engine.resume import Checkpoint, read_checkpoint, require_same_data, resumed_config
 from rfga.engine.run_folder import RunFolder
 from rfga.engine.training_data import (
+    Loaders,
     TrainingData,
+    data_loaders,
     probe_photographs,
     read_training_data,
-    training_loader,
-    validation_loader,
 )
 from rfga.engine.training_module import TrainingModule
 from rfga.methods.base import Method
@@ -69,11 +70,12 @@ def train(
     if goes_on and run.is_finished:
         say(f"the run in {run.path} is complete: nothing to train")
         return trained_method(run)[0].eval()
-    data = read_training_data(dataset, runtime)
+    data = read_training_data(dataset, runtime, config.train_per_class)
     if goes_on:
         require_same_data(run, dataset.classes, data.record())
     checkpoint = read_checkpoint(run.checkpoint) if goes_on else None
     method = _starting_method(config, data, checkpoint)
+    parameter_groups(method, config)  # tells of layers that are not there before an earlier run goes
     backbone = method.backbone
     # What was found out about the input is part of the settings from now on.
     found = {"mean": list(backbone.mean), "std": list(backbone.std), "pad_type": backbone.pad_type}
@@ -81,7 +83,9 @@ def train(
     # The earlier run goes only now, when nothing but training itself can fail.
     run.start(config, dataset.classes, {**(source or {}), **data.record()}, policy)
     say(_summary(config, data, method, device))
-    _fit(method, config, data, run, runtime, checkpoint)
+    first_epoch = checkpoint.epochs_done if checkpoint else 0
+    loaders = data_loaders(data, config, pick_workers(runtime, device), first_epoch)
+    fit(method, config, loaders, run, runtime, checkpoint)
     run.write_model(method.state_dict())
     return method.eval()
 
@@ -91,22 +95,26 @@ def _starting_method(config: TrainConfig, data: TrainingData, checkpoint: Checkp
     if checkpoint is not None:  # it holds all weights, so those to start from need not be there any more
         return build_method(replace(config, weights="none"), classes)
     tries_inputs = config.weights not in ("imagenet", "none")
-    return build_method(config, classes, probe_photographs(data, config.image_size) if tries_inputs else None)
+    return build_method(config, classes, probe_photographs(data) if tries_inputs else None)
 
 
-def _fit(
+def fit(
     method: Method,
     config: TrainConfig,
-    data: TrainingData,
-    run: RunFolder,
+    loaders: Loaders,
+    run: RunFolder | None,
     runtime: Runtime,
-    checkpoint: Checkpoint | None,
+    checkpoint: Checkpoint | None = None,
 ) -> None:
+    """Train in place on the batches of ``loaders``; history and checkpoints go into ``run``, if there is one.
+
+    Raises:
+        UserError: a loss that is no number, or SIGTERM.
+        KeyboardInterrupt: Ctrl-C; the checkpoint of the last whole epoch is there.
+    """
     device = pick_device(runtime.device)
-    workers = pick_workers(runtime, device)
-    first_epoch = checkpoint.epochs_done if checkpoint else 0
-    loader = training_loader(data, config, workers, first_epoch)
-    module = TrainingModule(method.to(memory_format=torch.channels_last), config, len(loader))
+    module = TrainingModule(method.to(memory_format=torch.channels_last), config, len(loaders.train))
+    kept = [] if run is None else [History(run, quiet=runtime.quiet), EpochCheckpoint(run.checkpoint)]
     with _lightning_silent(), _stops_told():
         trainer = lightning.Trainer(
             accelerator={"cuda": "gpu"}.get(device.type, device.type),
@@ -114,22 +122,20 @@ def _fit(
             precision=lightning_precision(config.precision, device),
             max_epochs=config.epochs,
             callbacks=[
-                EpochMeter(len(data.train), len(data.val), quiet=runtime.quiet),
-                History(run, quiet=runtime.quiet),
-                EpochCheckpoint(run.checkpoint),
+                EpochMeter(loaders.train_count, loaders.val_count, quiet=runtime.quiet),
+                *kept,
             ],
             plugins=[WholeFile()],
-            default_root_dir=run.path,
+            default_root_dir=None if run is None else run.path,
             logger=False,
-            enable_checkpointing=True,
+            enable_checkpointing=run is not None,
             enable_model_summary=False,
             enable_progress_bar=False,
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
         )
         path = checkpoint.path if checkpoint else None
-        val_loader = validation_loader(data, config, workers)
-        trainer.fit(module, loader, val_loader, ckpt_path=path, weights_only=True)
+        trainer.fit(module, loaders.train, loaders.val, ckpt_path=path, weights_only=True)
 
 
 @contextmanager

@@ -9,15 +9,18 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler, SequentialSampler
+from torch.utils.data import Dataset as TorchDataset
 
 from rfga.data.base import Dataset
 from rfga.data.check import readable_samples, require_trainable
+from rfga.data.samples import few_of_each
 from rfga.data.transforms import Augmentation, EpochSampler, SampleImages
 from rfga.engine.config import Runtime, TrainConfig
 from rfga.engine.progress import Meter, announcer
 from rfga.types import Sample
 
 PROBE_PHOTOGRAPHS = 32  # enough for the statistics of one batch, read in a second
+PROBE_SIDE = 224  # pixels; about the size weights were trained at: in smaller pictures the padding misleads
 SKIPPED_SHOWN = 20
 
 
@@ -40,8 +43,15 @@ class TrainingData:
         }
 
 
-def read_training_data(dataset: Dataset, runtime: Runtime) -> TrainingData:
-    """Open every photograph once, and leave out those that cannot be read.
+def read_training_data(
+    dataset: Dataset, runtime: Runtime, train_per_class: int | None = None
+) -> TrainingData:
+    """Look at every photograph once, and leave out those that cannot be read.
+
+    Args:
+        dataset: photographs with class labels.
+        runtime: output.
+        train_per_class: keep that many to train on of each class at most.
 
     Raises:
         UserError: nothing to train on, one class only, or more than a tenth unreadable.
@@ -53,10 +63,14 @@ def read_training_data(dataset: Dataset, runtime: Runtime) -> TrainingData:
         kept[split], unreadable = checked_samples(dataset, split, runtime)
         skipped += [(f"{split}/{name}", reason) for name, reason in unreadable]
     say = announcer(runtime.quiet)
+    for note in dataset.notes:
+        say(note)
     for name, reason in skipped[:SKIPPED_SHOWN]:
         say(f"skipped {name}: {reason}")
     if len(skipped) > SKIPPED_SHOWN:
         say(f"skipped {len(skipped) - SKIPPED_SHOWN} more; config.yaml lists them all")
+    if train_per_class is not None:
+        kept["train"] = few_of_each(kept["train"], train_per_class)
     return TrainingData(dataset, kept["train"], kept["val"], tuple(skipped))
 
 
@@ -71,9 +85,25 @@ def checked_samples(
     samples: Sequence[Sample] = dataset.samples(split)
     if not samples or not dataset.needs_check:
         return samples, []
-    with Meter(f"opening the photographs of {split}", len(samples), quiet=runtime.quiet) as meter:
+    with Meter(f"looking at the photographs of {split}", len(samples), quiet=runtime.quiet) as meter:
         samples, unreadable = readable_samples(dataset, split, progress=lambda done, total: meter.advance(1))
     return samples, [(sample.image_id, reason) for sample, reason in unreadable]
+
+
+@dataclass(frozen=True)
+class Loaders:
+    """The batches of a training run, and how many photographs an epoch of each has."""
+
+    train: DataLoader[Any]
+    train_count: int
+    val: DataLoader[Any] | None = None  # None where there is nothing to validate on
+    val_count: int = 0
+
+
+def data_loaders(data: TrainingData, config: TrainConfig, workers: int, first_epoch: int = 0) -> Loaders:
+    """The batches of training and of validating; for the arguments see ``training_loader``."""
+    train = training_loader(data, config, workers, first_epoch)
+    return Loaders(train, len(data.train), validation_loader(data, config, workers), len(data.val))
 
 
 def training_loader(
@@ -88,12 +118,19 @@ def training_loader(
         first_epoch: counted from 0; workers read ahead before Lightning names the epoch to the sampler.
     """
     augmentation = Augmentation(crop=config.crop, min_scale=config.min_scale, flip=config.flip)
+    images = SampleImages(data.dataset, data.train, config.image_size, augmentation)
+    return epoch_loader(images, len(data.train), config, workers, first_epoch)
+
+
+def epoch_loader(
+    items: TorchDataset[Any], count: int, config: TrainConfig, workers: int, first_epoch: int = 0
+) -> DataLoader[Any]:
+    """Batches of ``count`` items, each asked for as ``(index, seed)``; otherwise as ``training_loader``."""
     # The last, smaller batch is dropped only where it would be a single image, which batch
     # normalisation cannot train on.
-    lonely = len(data.train) > 1 and len(data.train) % config.batch_size == 1
-    sampler = EpochSampler(len(data.train), seed=config.seed, shuffle=True, epoch=first_epoch)
-    images = SampleImages(data.dataset, data.train, config.image_size, augmentation)
-    return _loader(images, sampler, config, workers, drop_last=lonely)
+    lonely = count > 1 and count % config.batch_size == 1
+    sampler = EpochSampler(count, seed=config.seed, shuffle=True, epoch=first_epoch)
+    return _loader(items, sampler, config, workers, drop_last=lonely)
 
 
 def validation_loader(data: TrainingData, config: TrainConfig, workers: int) -> DataLoader[Any] | None:
@@ -105,7 +142,7 @@ def validation_loader(data: TrainingData, config: TrainConfig, workers: int) -> 
 
 
 def _loader(
-    images: SampleImages, sampler: Sampler[Any], config: TrainConfig, workers: int, *, drop_last: bool
+    images: TorchDataset[Any], sampler: Sampler[Any], config: TrainConfig, workers: int, *, drop_last: bool
 ) -> DataLoader[Any]:
     return DataLoader(
         images,
@@ -118,8 +155,8 @@ def _loader(
     )
 
 
-def probe_photographs(data: TrainingData, image_size: int) -> Tensor:
-    """A few training photographs spread over the classes, (N, 3, S, S) uint8, as the network sees them."""
+def probe_photographs(data: TrainingData) -> Tensor:
+    """A few training photographs spread over the classes, (N, 3, 224, 224) uint8, to try inputs with."""
     step = max(1, len(data.train) // PROBE_PHOTOGRAPHS)
-    images = SampleImages(data.dataset, data.train[::step][:PROBE_PHOTOGRAPHS], image_size, None)
+    images = SampleImages(data.dataset, data.train[::step][:PROBE_PHOTOGRAPHS], PROBE_SIDE, None)
     return torch.stack([images[i][0] for i in range(len(images))])

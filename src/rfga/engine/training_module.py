@@ -14,6 +14,7 @@ from torchmetrics import MeanMetric
 
 from rfga.engine.config import TrainConfig
 from rfga.engine.images import normalised
+from rfga.engine.parameter_groups import parameter_groups
 from rfga.methods.base import Method
 from rfga.types import UserError
 
@@ -88,16 +89,16 @@ class TrainingModule(lightning.LightningModule):
         self.log("val_top1", self.val_top1, on_step=False, on_epoch=True, batch_size=len(labels))
 
     def configure_optimizers(self) -> Any:
-        """SGD with Nesterov momentum; new layers learn ``new_lr_factor`` times faster than the others."""
+        """SGD with momentum; some layers (see ``parameter_groups``) learn faster than the others."""
         config = self.config
-        groups = [{"params": self.method.new_parameters(), "lr": config.lr * config.new_lr_factor}]
         if config.freeze_backbone:
             for parameter in self.method.pretrained_parameters():
                 parameter.requires_grad_(False)
-        else:
-            groups.append({"params": self.method.pretrained_parameters(), "lr": config.lr})
         optimizer = torch.optim.SGD(
-            groups, momentum=config.momentum, nesterov=config.momentum > 0, weight_decay=config.weight_decay
+            parameter_groups(self.method, config),
+            momentum=config.momentum,
+            nesterov=config.nesterov and config.momentum > 0,
+            weight_decay=config.weight_decay,
         )
         schedule = LambdaLR(optimizer, rate_factor(config, self.steps_per_epoch))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
@@ -122,12 +123,13 @@ def rate_factor(config: TrainConfig, steps_per_epoch: int) -> Callable[[int], fl
     """
     total = max(1, config.epochs * steps_per_epoch)
     warmup = config.warmup_epochs * steps_per_epoch
+    thirds = (total / 3, total * 2 / 3)
+    falls = thirds if config.milestones is None else [n * steps_per_epoch for n in config.milestones]
 
     def factor(step: int) -> float:
-        done = min(1.0, step / total)
         shape = {
-            "cosine": 0.5 * (1 + math.cos(math.pi * done)),
-            "step": 0.1 ** min(2, int(done * 3)),
+            "cosine": 0.5 * (1 + math.cos(math.pi * min(1.0, step / total))),
+            "step": 0.1 ** sum(step >= fall for fall in falls),
             "constant": 1.0,
         }[config.schedule]
         return shape * (min(1.0, (step + 1) / warmup) if warmup else 1.0)

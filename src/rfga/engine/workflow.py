@@ -8,10 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from rfga.data import open_dataset
-from rfga.data.base import Dataset
+from rfga.data.base import Dataset, canonical_split
 from rfga.engine.config import RunPolicy, Runtime, TrainConfig
 from rfga.engine.evaluate import Evaluation, EvaluationOptions, evaluate
 from rfga.engine.inputs import find_photographs
@@ -19,13 +17,14 @@ from rfga.engine.localize import Summary, localize
 from rfga.engine.localize_output import LocalizeOptions
 from rfga.engine.localizer import Localizer
 from rfga.engine.options import options_of, resolve
+from rfga.engine.recipe_result import compare, followed_recipe, recipe_record
+from rfga.engine.recipes import Recipe, read_recipe
 from rfga.engine.report import record_evaluation, write_run_report
 from rfga.engine.run_folder import RunFolder
 from rfga.engine.sources import threshold_sources
 from rfga.engine.thresholds import parse_threshold
 from rfga.engine.train import train
 from rfga.methods import METHODS
-from rfga.types import UserError
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class TrainCommand:
         out: the run folder.
         settings: those of ``TrainConfig`` that were given.
         options: of the method.
-        recipe: YAML with further settings, which the given ones override.
+        recipe: name or file of one whose settings the given ones override.
         truth: boxes or masks of val.
         policy: about an earlier run in the folder.
     """
@@ -46,13 +45,15 @@ class TrainCommand:
     out: Path
     settings: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
-    recipe: Path | None = None
+    recipe: str | Path | None = None
     truth: Path | None = None
     policy: RunPolicy = field(default_factory=RunPolicy)
 
 
 def train_and_report(command: TrainCommand, runtime: Runtime | None = None) -> dict[str, Any] | None:
     """``rfga train``: train, then evaluate on val where its truth or its class labels are known.
+
+    A recipe's published number has its own split: that is evaluated too, where the data set is the recipe's.
 
     Returns:
         The numbers on val; None where there is no val split.
@@ -63,23 +64,57 @@ def train_and_report(command: TrainCommand, runtime: Runtime | None = None) -> d
     run = RunFolder(command.out)
     run.check(command.policy)
     goes_on = command.policy.resume and run.is_started
-    settings, truth = _settings_of(command), command.truth
+    recipe = None if command.recipe is None else read_recipe(command.recipe)
+    settings, truth = _settings_of(command, recipe), command.truth
+    followed: dict[str, Any] | None = None
     if goes_on:
         held, data = run.read_config()
         settings = _over(held.to_dict(), settings)
         truth = truth or (Path(data["truth"]) if data.get("truth") else None)
+        followed = data.get("recipe")
     was_finished = goes_on and run.is_finished
     dataset = open_dataset(command.data, truth)
-    source = {"source": command.data, "truth": None if truth is None else str(truth)}
+    source: dict[str, Any] = {"source": command.data, "truth": None if truth is None else str(truth)}
     config = TrainConfig.from_dict(settings)
+    if recipe is not None and not goes_on:
+        followed = recipe_record(recipe, config)
+    if followed:
+        source["recipe"] = followed
     train(config, dataset, run, runtime=runtime, policy=command.policy, source=source)
-    measured: dict[str, Any] | None = run.read_metrics().get("evaluations", {}).get("val")
-    if was_finished and measured is not None:
-        return measured
-    if dataset.samples("val"):
-        return _evaluate_and_record(run, dataset, EvaluateCommand(), runtime).result
-    write_run_report(run, None)
-    return None
+    splits = [split for split in _splits_to_measure(run, dataset) if dataset.samples(split)]
+    for split in splits:
+        if not (was_finished and split in _measured(run)):
+            _evaluate_and_record(run, dataset, EvaluateCommand(split=split), runtime)
+    if not splits:
+        write_run_report(run, None)
+    found: dict[str, Any] | None = _measured(run).get("val")
+    return found
+
+
+def recipe_line(run: Path, split: str | None = None) -> str | None:
+    """How near a run came to its recipe's published number; None without one, or before its measurement.
+
+    Args:
+        run: folder that ``rfga train`` made.
+        split: say so only where the number is of this split.
+    """
+    folder = RunFolder(run)
+    recipe = followed_recipe(folder)
+    if recipe is None or recipe.expected is None or split not in (None, recipe.expected.split):
+        return None
+    result = _measured(folder).get(recipe.expected.split)
+    return None if result is None else compare(recipe, result)
+
+
+def _splits_to_measure(run: RunFolder, dataset: Dataset) -> list[str]:
+    recipe = followed_recipe(run)
+    expected = recipe.expected if recipe is not None and recipe.dataset == dataset.name else None
+    return ["val"] if expected is None else list(dict.fromkeys(["val", expected.split]))
+
+
+def _measured(run: RunFolder) -> dict[str, Any]:
+    found: dict[str, Any] = run.read_metrics().get("evaluations", {})
+    return found
 
 
 @dataclass(frozen=True)
@@ -92,6 +127,7 @@ class EvaluateCommand:
     threshold: str = "auto"
     normalisation: str | None = None
     batch_size: int = 32
+    maps_from: str | None = None  # a post-hoc way to read maps, instead of the method's own
 
 
 def evaluate_run(
@@ -103,6 +139,7 @@ def evaluate_run(
         UserError: anything in the input that cannot work.
     """
     command, folder = command or EvaluateCommand(), RunFolder(run)
+    command = replace(command, split=canonical_split(command.split))
     folder.read_model()  # tells what is wrong with the run before the data are looked through
     dataset = open_dataset(data, command.truth, command.split)
     return _evaluate_and_record(folder, dataset, command, runtime)
@@ -114,9 +151,11 @@ def _evaluate_and_record(
     runtime = runtime or Runtime()
     given = parse_threshold(command.threshold)
     options = EvaluationOptions(step=command.step, batch_size=command.batch_size)
-    localizer = Localizer.load(run.path, device=runtime.device, normalisation=command.normalisation)
+    localizer = Localizer.load(
+        run.path, device=runtime.device, normalisation=command.normalisation, maps_from=command.maps_from
+    )
     normalisation = localizer.config.normalisation
-    sources = threshold_sources(run, command.split, normalisation, given)
+    sources = threshold_sources(run, command.split, normalisation, given, maps=localizer.maps)
     evaluation = evaluate(localizer, dataset, command.split, replace(options, thresholds=sources), runtime)
     record_evaluation(run, evaluation, normalisation)
     write_run_report(run, evaluation)
@@ -134,6 +173,7 @@ class LocalizeCommand:
         options: what is written.
         threshold: auto, or a number as text.
         normalisation: of score maps, instead of the run's own.
+        maps_from: a post-hoc way to read maps, instead of the method's own.
         policy: about earlier output in the folder.
     """
 
@@ -143,6 +183,7 @@ class LocalizeCommand:
     options: LocalizeOptions = field(default_factory=LocalizeOptions)
     threshold: str = "auto"
     normalisation: str | None = None
+    maps_from: str | None = None
     policy: RunPolicy = field(default_factory=RunPolicy)
 
 
@@ -154,7 +195,12 @@ def localize_paths(command: LocalizeCommand, runtime: Runtime | None = None) -> 
     """
     runtime = runtime or Runtime()
     given = parse_threshold(command.threshold)
-    localizer = Localizer.load(command.run, device=runtime.device, normalisation=command.normalisation)
+    localizer = Localizer.load(
+        command.run,
+        device=runtime.device,
+        normalisation=command.normalisation,
+        maps_from=command.maps_from,
+    )
     if given is not None:
         localizer = localizer.with_threshold(given, "fixed")
     photographs = find_photographs(command.paths, localizer.classes)
@@ -182,10 +228,9 @@ def option_rows(name: str) -> list[tuple[str, str, str, str]]:
     return [(option.name, option.type, str(option.default), option.meaning) for option in options_of(method)]
 
 
-def _settings_of(command: TrainCommand) -> dict[str, Any]:
+def _settings_of(command: TrainCommand, recipe: Recipe | None) -> dict[str, Any]:
     """The recipe's settings, overridden by the flags."""
-    recipe = {} if command.recipe is None else _read_recipe(command.recipe)
-    return _over(recipe, {**command.settings, "options": command.options})
+    return _over(recipe.train if recipe else {}, {**command.settings, "options": command.options})
 
 
 def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -198,20 +243,3 @@ def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     another = "method" in above and above["method"] != below.get("method", above["method"])
     inherited = {} if another else below.get("options") or {}
     return {**below, **above, "options": {**inherited, **(above.get("options") or {})}}
-
-
-def _read_recipe(recipe: Path) -> dict[str, Any]:
-    """The settings of a YAML file: flat, or under ``train`` as in a run's config.yaml."""
-    try:
-        held = yaml.safe_load(recipe.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(
-            f"expected a YAML file of settings, found {recipe} unreadable ({error}): check it"
-        ) from error
-    settings = held.get("train", held) if isinstance(held, dict) else None
-    if not isinstance(settings, dict) or not isinstance(settings.get("options") or {}, dict):
-        raise UserError(
-            f"expected settings by name in {recipe}, found none: write lines like 'epochs: 4', and options "
-            "of the method as a mapping under 'options'"
-        )
-    return settings

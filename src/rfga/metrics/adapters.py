@@ -32,9 +32,19 @@ def from_grad_cam(grayscale_cam: ArrayLike, normalisation: str = "minmax") -> Fl
         UserError: another shape.
 
     Example:
+        >>> import torch
+        >>> from pytorch_grad_cam import GradCAM
+        >>> from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
         >>> from rfga import LocalizationMetrics, Truth
-        >>> grayscale_cam = np.zeros((1, 96, 64), dtype=np.float32)  # of GradCAM(...)(input_tensor=images)
-        >>> grayscale_cam[0, 24:72, 16:48] = 1
+        >>> network = torch.nn.Sequential(  # class 1 is whatever is bright
+        ...     torch.nn.Conv2d(3, 2, 1), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+        >>> _ = network[0].weight.data.copy_(torch.tensor([-1.0, 1.0]).view(2, 1, 1, 1))
+        >>> images = torch.zeros(1, 3, 96, 64)
+        >>> images[:, :, 24:72, 16:48] = 1
+        >>> with GradCAM(model=network, target_layers=[network[0]]) as cam:
+        ...     grayscale_cam = cam(input_tensor=images, targets=[ClassifierOutputTarget(1)])
+        >>> grayscale_cam.shape
+        (1, 96, 64)
         >>> metrics = LocalizationMetrics(step=0.1, num_classes=2)
         >>> truth = Truth((96, 64), boxes=np.array([[16.0, 24.0, 48.0, 72.0]]))
         >>> metrics.update(["a.jpg"], from_grad_cam(grayscale_cam), [truth])
@@ -63,9 +73,17 @@ def from_torchcam(
 
     Example:
         >>> import torch
+        >>> from torchcam.methods import LayerCAM
         >>> from rfga import LocalizationMetrics, Truth
-        >>> activation_maps = [torch.zeros(1, 7, 9)]  # of SmoothGradCAMpp(model)(class_idx, scores)
-        >>> activation_maps[0][0, 2:5, 3:6] = 1
+        >>> network = torch.nn.Sequential(  # class 1 is whatever is bright
+        ...     torch.nn.Conv2d(3, 2, 10, stride=10), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+        >>> _ = network[0].weight.data.copy_(torch.tensor([-1.0, 1.0]).view(2, 1, 1, 1))
+        >>> images = torch.zeros(1, 3, 70, 90)
+        >>> images[:, :, 20:50, 30:60] = 1
+        >>> with LayerCAM(network, network[0]) as extractor:
+        ...     activation_maps = extractor(1, network(images))
+        >>> [tuple(layer.shape) for layer in activation_maps]
+        [(1, 7, 9)]
         >>> metrics = LocalizationMetrics(step=0.1, num_classes=2)
         >>> truth = Truth((70, 90), boxes=np.array([[30.0, 20.0, 60.0, 50.0]]))
         >>> metrics.update(["a.jpg"], from_torchcam(activation_maps), [truth])

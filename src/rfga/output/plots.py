@@ -141,6 +141,47 @@ def history_svg(
         return _svg(figure, f"history-{quantity}", title, "Measured after each epoch of training.")
 
 
+def spread_svg(
+    metric: str, bars: Mapping[str, Sequence[tuple[float, float | None]]], groups: Mapping[str, str]
+) -> str:
+    """One metric of many methods as bars, with the deviation over seeds as whiskers.
+
+    Args:
+        metric: name, which stands above.
+        bars: label of a method to one (mean, deviation) for each group, in percent; nan where not measured.
+        groups: name of each bar of a method (the normalisation of its maps) to its colour.
+
+    Returns:
+        One ``<svg>`` element.
+
+    Example:
+        >>> spread_svg("PxAP", {"cam": [(57.3, 1.2)], "rfga": [(58.0, None)]}, {"minmax": "#0072b2"})[:4]
+        '<svg'
+    """
+    with matplotlib.rc_context(_SETTINGS):
+        thick = 0.76 / len(groups)
+        figure = Figure(figsize=(_SIZE_INCHES[0], 1.3 + 0.2 * len(bars) * (1 + len(groups))))
+        figure.set_layout_engine("constrained")
+        axes = figure.add_subplot()
+        for place, (name, colour) in enumerate(groups.items()):
+            rows = np.arange(len(bars)) + (place - (len(groups) - 1) / 2) * thick
+            means = np.array([own[place][0] for own in bars.values()], dtype=np.float64)
+            spreads = np.array([own[place][1] for own in bars.values()], dtype=np.float64)  # None is nan
+            axes.barh(rows, means, height=0.88 * thick, color=colour, label=name)
+            axes.errorbar(means, rows, xerr=spreads, fmt="none", ecolor=_INK, elinewidth=1.2, capsize=2.5)
+        axes.set(xlabel="percent", xlim=(0, 100), yticks=range(len(bars)), ylim=(len(bars) - 0.45, -0.55))
+        for label, name in zip(axes.set_yticklabels(list(bars)), bars, strict=True):
+            label.set_parse_math(False)
+            label.set_text(name)
+        axes.set_title(metric)
+        axes.grid(visible=True, axis="x", color=_INK, alpha=0.13, linewidth=0.8)
+        axes.set_axisbelow(True)
+        if len(groups) > 1:
+            handles, names = axes.get_legend_handles_labels()
+            figure.legend(handles, names, loc="outside lower center", ncols=len(names))
+        return _svg(figure, f"spread-{metric}", metric, "Mean over the seeds; whiskers show the deviation.")
+
+
 def _line(name: str, colours: Mapping[str, str]) -> dict[str, Any]:
     return {"color": colours[name], "linestyle": _DASHES[list(colours).index(name) % len(_DASHES)]}
 

@@ -113,8 +113,8 @@ def compare(evaluations: Sequence[Mapping[str, Any]]) -> list[ComparisonRow]:
     compared = []
     for key in keys:
         rows = [table.get(key) for table in tables]
-        marks = _marks(rows)
-        cells = tuple(Cell(row, mark) if row else None for row, mark in zip(rows, marks, strict=True))
+        marked = zip(rows, marks(rows), strict=True)
+        cells = tuple(Cell(row, mark) if row else None for row, mark in marked)
         compared.append(ComparisonRow(*key[:4], cells))
     return compared
 
@@ -132,6 +132,30 @@ def benchmark_rows(evaluations: Sequence[Mapping[str, Any]]) -> list[ComparisonR
     for row in rows:
         rule.setdefault(row.metric, row.contours)
     return [row for row in rows if row.contours == rule[row.metric]]
+
+
+def marks(rows: Sequence[MetricRow | None]) -> list[Mark]:
+    """A mark for the largest of some numbers of one kind, empty texts for the others and where none leads.
+
+    Example:
+        >>> def number(value: float, spread: float) -> MetricRow:
+        ...     return MetricRow("PxAP", value, (value - spread, value + spread), "", "", "", "")
+        >>> marks([number(0.5, 0.1), number(0.8, 0.1), None])
+        ['', 'apart', '']
+    """
+    marked: list[Mark] = [""] * len(rows)
+    known = [(row.value, index, row) for index, row in enumerate(rows) if row and not math.isnan(row.value)]
+    if len(known) < 2:
+        return marked
+    (_, index, best), *others = sorted(known, key=lambda item: -item[0])
+    if others[0][2].percent == best.percent:
+        return marked
+    if any(row.interval is None for _, _, row in known):
+        marked[index] = "unknown"
+        return marked
+    highest = max(row.interval[1] for _, _, row in others if row.interval)
+    marked[index] = "apart" if best.interval and best.interval[0] > highest else "overlap"
+    return marked
 
 
 def _row(metric: str, entry: Mapping[str, Any], value: Any, interval: Any, threshold: Any) -> MetricRow:
@@ -162,19 +186,3 @@ def _keyed(rows: Sequence[MetricRow]) -> dict[tuple[str, str, str, str, int], Me
         keyed[(*rule, seen[rule])] = row  # two fixed thresholds: the first beside the first
         seen[rule] += 1
     return keyed
-
-
-def _marks(rows: Sequence[MetricRow | None]) -> list[Mark]:
-    marks: list[Mark] = [""] * len(rows)
-    known = [(row.value, index, row) for index, row in enumerate(rows) if row and not math.isnan(row.value)]
-    if len(known) < 2:
-        return marks
-    (_, index, best), *others = sorted(known, key=lambda item: -item[0])
-    if others[0][2].percent == best.percent:
-        return marks
-    if any(row.interval is None for _, _, row in known):
-        marks[index] = "unknown"
-        return marks
-    highest = max(row.interval[1] for _, _, row in others if row.interval)
-    marks[index] = "apart" if best.interval and best.interval[0] > highest else "overlap"
-    return marks
