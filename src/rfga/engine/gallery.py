@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from rfga.data.base import Dataset
+from rfga.data.transforms import eval_transform
+from rfga.engine.attention import attend, find_layer
+from rfga.engine.config import OWN_MAPS
 from rfga.engine.localizer import Localizer
 from rfga.geometry.maps import score_maps
 from rfga.metrics.localization import image_iou
@@ -52,10 +56,16 @@ def choose_gallery(
         "median": ranked[middle : middle + GALLERY_SIZE],
         "worst": ranked[::-1][:GALLERY_SIZE],
     }
-    return {
+    gallery = {
         name: [_item(localizer, dataset, iou, candidate) for iou, candidate in group]
         for name, group in groups.items()
     }
+    # A post-hoc reading is a page about other maps than those that the layer changes.
+    if localizer.maps == OWN_MAPS and find_layer(localizer.method) is not None:
+        shown = {"best": 0, "median": len(ranked) // 2 - middle, "worst": 0}
+        for name, place in shown.items():
+            gallery[name][place] = _with_attention(localizer, gallery[name][place])
+    return gallery
 
 
 def _item(localizer: Localizer, dataset: Dataset, iou: float, candidate: Candidate) -> GalleryItem:
@@ -75,3 +85,11 @@ def _item(localizer: Localizer, dataset: Dataset, iou: float, candidate: Candida
         predicted_name=localizer.classes[candidate.predicted],
         threshold=localizer.threshold.value,
     )
+
+
+def _with_attention(localizer: Localizer, item: GalleryItem) -> GalleryItem:
+    """The same photograph, with what the attention layer did to it."""
+    pixels = eval_transform(Image.fromarray(item.image), localizer.config.image_size)[None]
+    label = localizer.classes.index(item.class_name)
+    found = attend(localizer, pixels, item.truth.size_hw, image_id=item.image_id, label=label)
+    return replace(item, attention=found)

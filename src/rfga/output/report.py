@@ -13,6 +13,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from rfga.files import replacing
+from rfga.output.attention_pictures import attention_data_uri
+from rfga.output.attention_record import Attention
+from rfga.output.attention_words import short_summary
 from rfga.output.pictures import jpeg_data_uri, overlay
 from rfga.output.plots import (
     HISTORY,
@@ -46,6 +49,7 @@ class GalleryItem:
     class_name: str
     predicted_name: str
     threshold: float  # in [0, 1]
+    attention: Attention | None = None  # of a photograph that the section on attention shows
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,7 +97,7 @@ def write_report(path: Path, title: str, methods: Sequence[MethodReport], notes:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals["picture"] = _picture
+    environment.globals |= {"picture": _picture, "attention_picture": _attention, "summary": short_summary}
     chunks = environment.get_template("report.html.jinja").generate(
         title=title,
         notes=[*notes, *_warnings(methods)],
@@ -105,6 +109,7 @@ def write_report(path: Path, title: str, methods: Sequence[MethodReport], notes:
         plots=list(_plots(methods, colours)),
         history=list(_history(methods, colours)),
         kinds=[kind for kind in GALLERY_KINDS if any(method.gallery.get(kind) for method in methods)],
+        attended={method.name: list(_attended(method)) for method in methods},
         version=__version__,
     )
     # A picture is made when its place in the page comes, so that only one is held at a time.
@@ -115,6 +120,19 @@ def write_report(path: Path, title: str, methods: Sequence[MethodReport], notes:
 def _picture(item: GalleryItem) -> Markup:
     drawn = overlay(item.image, item.score_map, item.boxes, item.truth, max_side=_PICTURE_PIXELS)
     return Markup(jpeg_data_uri(drawn))
+
+
+def _attention(item: GalleryItem) -> Markup:
+    assert item.attention is not None
+    return Markup(attention_data_uri(item.image, item.attention, item.truth))
+
+
+def _attended(method: MethodReport) -> Iterator[tuple[str, GalleryItem]]:
+    """The photographs whose attention is shown, with the row of the gallery that they come from."""
+    for kind in GALLERY_KINDS:
+        for item in method.gallery.get(kind, ()):
+            if item.attention is not None:
+                yield kind, item
 
 
 def _warnings(methods: Sequence[MethodReport]) -> Iterator[str]:
