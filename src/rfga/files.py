@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+import shutil
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -53,6 +54,38 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def replacing_folder(path: Path, keep: Collection[str] = ()) -> Iterator[Path]:
+    """Give a temporary folder to fill: it becomes ``path`` when the block ends, and goes after an error.
+
+    Args:
+        path: the folder to make, or to replace with all it holds.
+        keep: what an earlier folder holds under these names moves into the new one.
+
+    Raises:
+        UserError: the folder cannot be written, or ``path`` is a file.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp()) / "numbers"
+        >>> with replacing_folder(folder) as temporary:
+        ...     _ = (temporary / "one.txt").write_text("1")
+        >>> [path.name for path in folder.iterdir()]
+        ['one.txt']
+    """
+    if path.exists() and not path.is_dir():
+        raise UserError(f"expected a folder name, found the file {path}: remove it or give another name")
+    temporary = path.with_name(f".{uuid4().hex}{_LEFTOVER_SUFFIX}")
+    make_folder(temporary)
+    try:
+        yield temporary
+        _swap(path, temporary, keep)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
 def require_writable(path: Path) -> None:
     """Find out before long work whether ``path`` can be written at its end; nothing is left behind.
 
@@ -67,10 +100,10 @@ def require_writable(path: Path) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files that a kill in the midst of writing left directly in ``folder``."""
+    """Remove what a kill in the midst of writing left directly in ``folder`` under temporary names."""
     for leftover in folder.glob(f".*{_LEFTOVER_SUFFIX}"):
         if is_leftover(leftover.name):
-            leftover.unlink(missing_ok=True)
+            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
 
 
 def is_leftover(name: str) -> bool:
@@ -108,6 +141,24 @@ def write_yaml(path: Path, value: Any) -> None:
     """YAML in the order given, moved into place whole."""
     with replacing(path) as temporary:
         temporary.write_text(yaml.safe_dump(value, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def _swap(path: Path, temporary: Path, keep: Collection[str]) -> None:
+    """Put ``temporary`` in the place of ``path``: a folder is not replaced in one step, but moved away."""
+    if not path.exists():
+        temporary.rename(path)
+        return
+    for name in keep:
+        if (path / name).is_symlink() or (path / name).exists():
+            (path / name).rename(temporary / name)
+    before = path.with_name(f".{uuid4().hex}{_LEFTOVER_SUFFIX}")
+    path.rename(before)
+    try:
+        temporary.rename(path)
+    except OSError:
+        before.rename(path)
+        raise
+    shutil.rmtree(before, ignore_errors=True)
 
 
 def _refuse_folder(path: Path) -> None:

@@ -75,7 +75,8 @@ def locate_dataset(data: str | Path) -> tuple[str, Path | None]:
     if name in DATASETS and not _kind(name).needs_folder:
         if colon:
             raise UserError(
-                f"expected {name!r} alone, which carries its own files, found the folder {place!r}: leave it out"
+                f"expected {name!r} alone, which carries its own files, found the folder {place!r}: "
+                "leave it out"
             )
         return name, None
     if name in DATASETS and colon:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +20,7 @@ TOLERANCE_PIXELS = 1.0
 
 _MOST_MISFITS = 0.2  # share of boxes that do not fit, above which the convention is doubted
 _LEAST_FITS = 0.95  # share of boxes that another convention has to explain
-_FEWEST = 3  # boxes that a convention is judged by
+_FEWEST = 5  # boxes that a convention is judged by
 _EXAMPLES = 24
 
 XYWH, EDGES = "[x, y, width, height]", "[x0, y0, x1, y1]"
@@ -44,9 +46,7 @@ def _as_edges(numbers: FloatArray, wh: FloatArray) -> FloatArray:
 
 
 def _from_centre(numbers: FloatArray, wh: FloatArray) -> FloatArray:
-    return np.concatenate(
-        [numbers[:, :2] - numbers[:, 2:] / 2, numbers[:, :2] + numbers[:, 2:] / 2], axis=1
-    )
+    return np.concatenate([numbers[:, :2] - numbers[:, 2:] / 2, numbers[:, :2] + numbers[:, 2:] / 2], axis=1)
 
 
 def _swapped(reading: _Reading) -> _Reading:
@@ -72,7 +72,7 @@ CONVENTIONS: dict[str, _Reading] = {
 """Convention -> what reads it; of several that explain the same boxes the first is taken."""
 
 
-def likely_convention(numbers: FloatArray, sizes_hw: IntArray, stated: str) -> str:
+def likely_convention(numbers: FloatArray, sizes_hw: NDArray[Any], stated: str) -> str:
     """The convention that boxes are probably in: the stated one, unless many do not fit and another fits.
 
     Args:
@@ -81,8 +81,8 @@ def likely_convention(numbers: FloatArray, sizes_hw: IntArray, stated: str) -> s
         stated: the convention that the file should have.
 
     Example:
-        >>> edges = np.array([[50.0, 40, 90, 60], [10, 30, 80, 55], [70, 5, 95, 50]])
-        >>> likely_convention(edges, np.array([[60, 100]] * 3), "[x, y, width, height]")
+        >>> edges = np.array([[50.0, 40, 90, 60], [10, 30, 80, 55], [70, 5, 95, 50]] * 2)
+        >>> likely_convention(edges, np.array([[60, 100]] * 6), "[x, y, width, height]")
         '[x0, y0, x1, y1]'
     """
     if len(numbers) < _FEWEST:
@@ -93,7 +93,7 @@ def likely_convention(numbers: FloatArray, sizes_hw: IntArray, stated: str) -> s
     return best if doubted else stated
 
 
-def fits(numbers: FloatArray, sizes_hw: IntArray, convention: str) -> NDArray[np.bool_]:
+def fits(numbers: FloatArray, sizes_hw: NDArray[Any], convention: str) -> NDArray[np.bool_]:
     """Whether each box lies inside its photograph, and covers a pixel at least, if read so.
 
     Example:
@@ -102,13 +102,14 @@ def fits(numbers: FloatArray, sizes_hw: IntArray, convention: str) -> NDArray[np
     """
     wh = sizes_hw[:, ::-1].astype(np.float64)
     edges = CONVENTIONS[convention](numbers, wh)
-    inside = (edges[:, :2] >= -TOLERANCE_PIXELS).all(1) & (edges[:, 2:] <= wh + TOLERANCE_PIXELS).all(1)
-    result: NDArray[np.bool_] = inside & (edges[:, 2:] - edges[:, :2] >= 1).all(1)
+    starts, ends = edges[:, :2], edges[:, 2:]
+    good = (starts >= -TOLERANCE_PIXELS) & (ends <= wh + TOLERANCE_PIXELS) & (ends - starts >= 1)
+    result: NDArray[np.bool_] = np.logical_and.reduce(good, axis=1)
     return result
 
 
 def box_findings(
-    survey: Survey, boxes: Sequence[MarkedBox], sizes_hw: IntArray, stated: str, file: str
+    survey: Survey, boxes: Sequence[MarkedBox], sizes_hw: NDArray[Any], stated: str, file: str
 ) -> Iterator[Finding]:
     """What is wrong with boxes.
 
@@ -128,15 +129,12 @@ def box_findings(
     if likely != stated:
         explained = fits(numbers, sizes_hw, likely)
         misfits = ~fits(numbers, sizes_hw, stated)
-        examples = np.flatnonzero(misfits & explained)[:_EXAMPLES]
         yield Finding(
             "box_convention",
             file,
             f"expected boxes as {stated}, found that {misfits.sum()} of {len(boxes)} do not fit their "
             f"photographs so and {explained.sum()} do as {likely}: convert them",
-            shots=tuple(
-                Shot(survey.place(boxes[i].photograph), edges[i : i + 1], meant[i : i + 1]) for i in examples
-            ),
+            shots=tuple(_examples(survey, boxes, edges, meant, np.flatnonzero(misfits & explained))),
         )
     for index, box in enumerate(boxes):
         wrong = None if explained[index] else _wrong(edges[index], wh[index])
@@ -166,6 +164,17 @@ def _wrong(edges: FloatArray, wh: FloatArray) -> tuple[str, str] | None:
     if over > TOLERANCE_PIXELS:
         return "box_over_edge", f"{inside}, {found} ({over:g} over the edge)"
     return None
+
+
+def _examples(
+    survey: Survey, boxes: Sequence[MarkedBox], edges: FloatArray, meant: FloatArray, chosen: IntArray
+) -> Iterator[Shot]:
+    """The first photographs of chosen boxes, each with all of those."""
+    of_photograph: dict[int, list[int]] = defaultdict(list)
+    for index in chosen.tolist():
+        of_photograph[boxes[index].photograph].append(index)
+    for photograph, some in islice(of_photograph.items(), _EXAMPLES):
+        yield Shot(survey.place(photograph), edges[some], meant[some])
 
 
 def _repeated(survey: Survey, boxes: Sequence[MarkedBox], edges: FloatArray) -> Iterator[Finding]:

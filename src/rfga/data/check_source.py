@@ -1,4 +1,4 @@
-"""A data set opened so that what is wrong with it can be listed, where opening it otherwise ends at the first."""
+"""A data set opened to list all that is wrong with it, where opening it otherwise ends at the first."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ class CheckSource:
 
     dataset: Dataset
     findings: tuple[Finding, ...] = ()  # of its folders
-    split_folder: Path | None = None  # the photographs that truth is of, where it comes from a file
+    carries_truth: bool = False  # of its own, if any; else it comes as a file or folder
+    split_folder: Path | None = None  # the photographs that such a file or folder is about
 
 
 class FoldersToCheck(FolderDataset):
@@ -51,7 +52,7 @@ class FoldersToCheck(FolderDataset):
                     yield Finding(
                         "left_out",
                         f"{split}/{entry.name}",
-                        "expected photographs in class folders, found one beside them: move it into its class",
+                        "expected photographs in class folders, found one beside them: move it into one",
                     )
 
     def _find_classes(self) -> tuple[str, ...]:
@@ -72,6 +73,7 @@ def open_for_check(data: str, truth: Path | None = None, split: str = "val") -> 
     name, root = locate_dataset(data)
     if name == "folder" and root is not None:
         folders = FoldersToCheck(root)
-        return CheckSource(folders, tuple(folders.left_out()), folders.split_folder(split))
+        return CheckSource(folders, tuple(folders.left_out()), split_folder=folders.split_folder(split))
     dataset = open_dataset(data, truth, split)
-    return CheckSource(dataset, tuple(Finding("data_set", dataset.name, note) for note in dataset.notes))
+    notes = tuple(Finding("data_set", dataset.name, note) for note in dataset.notes)
+    return CheckSource(dataset, notes, carries_truth=True)

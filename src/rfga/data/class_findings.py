@@ -63,7 +63,7 @@ def class_findings(classes: Sequence[str], counts: Mapping[str, IntArray]) -> It
             yield Finding(
                 "class_not_in_split",
                 split,
-                f"expected every class of {taught}, found none of {_listed(missing)}: nothing is measured on it",
+                f"expected every class of {taught}, found none of {_listed(missing)}: they are not measured",
             )
 
 

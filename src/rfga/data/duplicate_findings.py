@@ -35,7 +35,7 @@ def duplicate_findings(survey: Survey) -> list[Finding]:
         for pair in near(survey.shown[kept])
     ]
     copies_of = {group[0]: group[1:] for group in equal}
-    nearest: dict[int, Near] = {}
+    nearest: dict[int | tuple[int, int], Near] = {(pair.first, pair.second): pair for pair in pairs}
     for pair in sorted(pairs, key=lambda pair: -pair.distance):  # the nearest comes last and stays
         nearest[pair.first] = nearest[pair.second] = pair
     for group in joined([(pair.first, pair.second) for pair in pairs]):
@@ -75,11 +75,11 @@ def _names(survey: Survey, others: Sequence[int]) -> str:
     return named + (f" and {len(others) - _NAMED} more" if len(others) > _NAMED else "")
 
 
-def _near_names(survey: Survey, group: Sequence[int], nearest: Mapping[int, Near]) -> str:
-    """The others, each with how near it is to the nearest of the group."""
+def _near_names(survey: Survey, group: Sequence[int], nearest: Mapping[int | tuple[int, int], Near]) -> str:
+    """The others, each with how near it is to the first, or else to the nearest of the group."""
     named = []
     for index in group[1 : _NAMED + 1]:
-        pair = nearest[index]
+        pair = nearest.get((group[0], index)) or nearest[index]
         turn = "" if pair.turn == next(iter(TURNS)) else f", {pair.turn}"
         named.append(f"{survey.file(index)} ({pair.distance} of 256 bits differ{turn})")
     return ", ".join(named) + (f" and {len(group) - 1 - _NAMED} more" if len(group) - 1 > _NAMED else "")

@@ -103,14 +103,18 @@ def _near_as(asked: WordArray, known: WordArray, max_distance: int) -> Iterator[
         for probe in probes:
             for rows, places in _expanded(asked_keys ^ probe, starts):
                 alike = np.bitwise_count(first[rows] ^ ordered[places]) <= FIRST_BITS_DISTANCE
-                rows, others = rows[alike], order[places[alike]]
-                distances = np.bitwise_count(asked[rows] ^ known[others]).sum(axis=1, dtype=np.int64)
-                kept = (distances <= max_distance) & (others > rows)
-                yield from zip(rows[kept].tolist(), others[kept].tolist(), distances[kept].tolist(), strict=True)
+                ones, others = rows[alike], order[places[alike]]
+                distances = np.bitwise_count(asked[ones] ^ known[others]).sum(axis=1, dtype=np.int64)
+                kept = (distances <= max_distance) & (others > ones)
+                yield from zip(
+                    ones[kept].tolist(), others[kept].tolist(), distances[kept].tolist(), strict=True
+                )
 
 
 def _keys(hashes: WordArray, part: int) -> IntArray:
-    return ((hashes[:, 0] >> np.uint64(_PART_BITS * part)) & np.uint64((1 << _PART_BITS) - 1)).astype(np.int64)
+    return ((hashes[:, 0] >> np.uint64(_PART_BITS * part)) & np.uint64((1 << _PART_BITS) - 1)).astype(
+        np.int64
+    )
 
 
 def _expanded(keys: IntArray, starts: IntArray) -> Iterator[tuple[IntArray, IntArray]]:

@@ -33,6 +33,7 @@ KINDS = {
     "class_not_in_train": Kind("error", "class that train lacks"),
     # truth
     "truth_unusable": Kind("error", "truth that cannot be used"),
+    "truth_entry": Kind("error", "malformed entry of truth"),
     "truth_misfit": Kind("error", "truth that does not fit its photograph"),
     "box_convention": Kind("error", "boxes in another convention"),
     "box_malformed": Kind("error", "box that is no four numbers"),

@@ -27,8 +27,7 @@ class FolderDataset(Dataset):
 
     Args:
         root: the folder with ``train/`` and, optionally, ``val/`` and ``test/``.
-        truth: COCO JSON, the benchmark's lists of a split, or folder of masks, for the photographs of
-            ``truth_split``.
+        truth: any kind that ``rfga.data.truth.READERS`` lists, for the photographs of ``truth_split``.
         truth_split: "train", "val" or "test".
 
     Raises:

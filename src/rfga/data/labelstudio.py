@@ -49,7 +49,8 @@ class LabelStudioTruth(BoxTruth):
         tasks = _read_tasks(path)
         photographs = PhotographNames(image_ids, split_folder.name)
         marked: dict[str, Marked] = {}
-        missing, classes = [], set()
+        missing: list[str] = []
+        classes: set[str] = set()
         for number, task in enumerate(tasks):
             where = f"task {task.get('id', number)} in {path}"
             name, image_id = _photograph(task, photographs, where)
@@ -67,20 +68,20 @@ class LabelStudioTruth(BoxTruth):
 
 def _read_tasks(path: Path) -> list[dict[str, Any]]:
     try:
-        tasks = json.loads(path.read_text(encoding="utf-8-sig"))
+        tasks: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(
             f"expected Label Studio's JSON, found {path} unreadable ({error}): export it anew"
         ) from error
     if not all(isinstance(task, dict) and isinstance(task.get("data"), dict) for task in tasks):
         raise UserError(
-            f"expected tasks with 'data', found a list of something else in {path}: export it from Label Studio "
-            "as JSON (not JSON-MIN), or give COCO's file of images, annotations and categories"
+            f"expected tasks with 'data', found a list of something else in {path}: export it from Label "
+            "Studio as JSON (not JSON-MIN), or give COCO's file of images, annotations and categories"
         )
     if not any(task.get("annotations") for task in tasks):
         raise UserError(
-            f"expected tasks with annotations, found none in the {len(tasks)} tasks of {path}: predictions are no "
-            "truth, so submit them in Label Studio, corrected where they are wrong, and export again"
+            f"expected tasks with annotations, found none in the {len(tasks)} tasks of {path}: predictions "
+            "are no truth, so submit them in Label Studio, corrected where they are wrong, and export again"
         )
     return tasks
 
@@ -100,7 +101,9 @@ def _photograph(task: dict[str, Any], photographs: PhotographNames, where: str) 
     for path in (name, _path_of(name)):
         if (found := photographs.at(path) or photographs.ending(path)) is not None:
             return name, found
-    called = PurePosixPath(_path_of(name)).name
+    folder, _, called = _path_of(name).rpartition("/")
+    if folder and "/data/upload/" not in f"{folder}/":
+        return name, None
     return name, photographs.called(called) or photographs.called(_UPLOAD.sub("", called, count=1))
 
 
@@ -130,8 +133,8 @@ def _marked(task: dict[str, Any], where: str) -> Marked:
     valid = [held for held in annotations if not held.get("was_cancelled")]
     if not valid:
         return image
-    # Times are ISO 8601 throughout, so that their texts sort as they do.
-    latest = max(valid, key=lambda held: (bool(held.get("ground_truth")), _time(held)))
+    # Times are ISO 8601 throughout, so that their texts sort as they do; of equal ones the last counts.
+    latest = max(reversed(valid), key=lambda held: (bool(held.get("ground_truth")), _time(held)))
     results = latest.get("result")
     if not isinstance(results, list) or not all(isinstance(item, dict) for item in results):
         raise UserError(f"expected a list of objects under 'result', found none in {where}: export it anew")
@@ -169,8 +172,8 @@ def _box(item: dict[str, Any], where: str) -> tuple[str, list[float]]:
         raise UserError(f"expected positive width and height, found {sides!s:.80} in {where}: correct them")
     if value.get("rotation"):
         raise UserError(
-            f"expected upright boxes, found one turned by {value['rotation']!s:.20} degrees in {where}: draw it "
-            "upright"
+            f"expected upright boxes, found one turned by {value['rotation']!s:.20} degrees in {where}: "
+            "draw it upright"
         )
     labels = value.get("rectanglelabels")
     if not isinstance(labels, list) or not labels or not all(isinstance(label, str) for label in labels):

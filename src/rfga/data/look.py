@@ -115,7 +115,7 @@ def _of_format(path: PurePath, image: Image.Image) -> Iterator[Remark]:
         yield "animated", "expected one picture, found several frames: the first is taken"
     if image.mode == "CMYK":
         yield "cmyk", "expected RGB or grey, found CMYK: it is turned into RGB without a colour profile"
-    if image.mode in ("I", "F") or any("16" in str(tile[3]) for tile in image.tile):
+    if image.mode in ("I", "F") or any("16" in str(tile[3]) for tile in getattr(image, "tile", ())):
         yield "sixteen_bit", f"expected 8 bits a value, found more (mode {image.mode}): they become 8"
 
 

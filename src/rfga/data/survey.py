@@ -46,6 +46,10 @@ class Survey:
         before = names[: names.index(place.split)]
         return sum(len(self.splits[split]) for split in before) + place.position
 
+    def shots(self, index: int) -> tuple[Shot, ...]:
+        """The photograph, for a finding to show; nothing where it cannot be read."""
+        return (Shot(self.place(index)),) if self.sizes_hw[index].any() else ()
+
     def file(self, index: int) -> str:
         """SPLIT/IMAGE ID of a photograph."""
         place = self.place(index)
@@ -84,7 +88,7 @@ def take_survey(
     for index, seen in enumerate(_looks(splits, look, workers)):
         _keep(survey, index, seen)
         findings += [
-            Finding(kind, survey.file(index), sentence, shots=(Shot(survey.place(index)),))
+            Finding(kind, survey.file(index), sentence, shots=survey.shots(index))
             for kind, sentence in seen.remarks
         ]
         advance(1)

@@ -41,7 +41,8 @@ class VocTruth(BoxTruth):
     def __init__(self, path: Path, split_folder: Path, image_ids: Sequence[str]) -> None:
         photographs = PhotographNames(image_ids, split_folder.name)
         marked: dict[str, Marked] = {}
-        missing, classes, files = [], set(), sorted(find_images(path, (".xml",)))
+        missing, files = [], sorted(find_images(path, (".xml",)))
+        classes: set[str] = set()
         for name in files:
             root = read_xml(path / name)
             image = _marked(root, path / name)
@@ -140,8 +141,8 @@ def _edges(item: ElementTree.Element, path: Path) -> list[float]:
     xmin, ymin, xmax, ymax = (_number(box, tag, path) for tag in _CORNERS)
     if xmax < xmin or ymax < ymin:
         raise UserError(
-            f"expected xmin <= xmax and ymin <= ymax, found {xmin:g}, {ymin:g}, {xmax:g}, {ymax:g} in {path}: "
-            "correct the bndbox"
+            f"expected xmin <= xmax and ymin <= ymax, found {xmin:g}, {ymin:g}, {xmax:g}, {ymax:g} in "
+            f"{path}: correct the bndbox"
         )
     return [xmin - 1, ymin - 1, xmax, ymax]
 

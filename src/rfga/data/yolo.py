@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -16,6 +16,7 @@ from rfga.data.naming import PhotographNames
 from rfga.types import UserError
 
 _YAML_NAMES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
+_CLASS_LIST = "classes.txt"  # what Label Studio writes in the place of data.yaml
 _LISTS = ("train", "val", "test")
 _HALF = 0.5
 
@@ -29,11 +30,12 @@ def is_yolo(path: Path) -> bool:
     """
     if path.is_file():
         return path.suffix.lower() in (".yaml", ".yml")
-    return any((path / name).is_file() for name in _YAML_NAMES)
+    listed = (path / _CLASS_LIST).is_file() and (path / "labels").is_dir()
+    return listed or any((path / name).is_file() for name in _YAML_NAMES)
 
 
 class YoloTruth(BoxTruth):
-    """Boxes of a YOLO data set: ``data.yaml`` and ``labels/``, or ``SPLIT/labels/``, beside it.
+    """Boxes of a YOLO data set: ``data.yaml`` or ``classes.txt``, and ``labels/`` or ``SPLIT/labels/``.
 
     The boxes of ``tench/a.jpg`` stand in ``labels/tench/a.txt`` or ``labels/SPLIT/tench/a.txt``; where all
     label files lie in one folder, in ``a.txt``, if only one photograph has that name. A line is ``class x y
@@ -51,10 +53,9 @@ class YoloTruth(BoxTruth):
         missing, files = [], _label_files(described.root, split_folder.name)
         for stem, file in files.items():
             boxes = _read_labels(file, described.names)
-            found = _photographs(stem, photographs, described)
+            found = _photographs(stem, photographs, described, split_folder.name)
             if not found:
                 missing.append(stem)
-            # Photographs that differ in their ending alone share a file, unless the lists tell them apart.
             for image_id in found:
                 marked[image_id] = Marked(str(file), None, list(boxes), as_fractions=True)
         super().__init__(marked, described.names.values(), split_folder, image_ids, missing)
@@ -66,12 +67,15 @@ class _Description:
     root: Path
     names: dict[int, str]  # class names
     own_names: dict[str, str]  # stem of a label file -> photograph that was listed under another name
-    listed: frozenset[str]  # photographs in lists, relative to images/; empty where there are none
+    listed: frozenset[str] = frozenset()  # photographs in lists, relative to images/
 
 
 def _read_description(path: Path) -> _Description:
     if path.is_dir():
-        path = next(path / name for name in _YAML_NAMES if (path / name).is_file())
+        described = [path / name for name in _YAML_NAMES if (path / name).is_file()]
+        if not described:
+            return _Description(path, dict(enumerate(filter(None, _lines(path / _CLASS_LIST)))), {})
+        path = described[0]
     try:
         held = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
@@ -84,7 +88,7 @@ def _read_description(path: Path) -> _Description:
         isinstance(name, str) for pair in renamed.items() for name in pair
     ):
         raise UserError(f"expected 'renamed' from names to names, found something else in {path}: drop it")
-    own_names = {str(PurePosixPath(listed).with_suffix("")): name for listed, name in renamed.items()}
+    own_names = {_without_ending(listed): name for listed, name in renamed.items()}
     lists = [held.get(split) for split in _LISTS]
     return _Description(path.parent, _class_names(held, path), own_names, _listed(path.parent, lists))
 
@@ -95,14 +99,15 @@ def _class_names(held: Mapping[str, Any], path: Path) -> dict[int, str]:
         names = dict(enumerate(names))
     if not isinstance(names, dict) or not names or not all(str(index).isdecimal() for index in names):
         raise UserError(
-            f"expected 'names' as a list, or from 0, 1, ... to class names, found {names!r:.60} in {path}: correct it"
+            f"expected 'names' as a list, or from 0, 1, ... to class names, found {names!r:.60} in {path}: "
+            "correct it"
         )
     return {int(index): str(name) for index, name in names.items()}
 
 
 def _listed(root: Path, lists: Iterable[Any]) -> frozenset[str]:
-    """What lists of photographs name, relative to the last ``images/``; lists that are elsewhere are left out."""
-    found = set()
+    """What lists of photographs beside data.yaml name, relative to the last ``images/``."""
+    found: set[str] = set()
     for name in lists:
         if isinstance(name, str) and name.endswith(".txt") and (root / name).is_file():
             lines = _lines(root / name)
@@ -114,21 +119,26 @@ def _label_files(root: Path, split: str) -> dict[str, Path]:
     """Label files by their path without ending below labels/ of the root or of the split."""
     for folder in (root / "labels", root / split / "labels"):
         if folder.is_dir():
-            return {
-                name.removesuffix(name[-4:]): folder / name for name in sorted(find_images(folder, (".txt",)))
-            }
+            return {_without_ending(name): folder / name for name in sorted(find_images(folder, (".txt",)))}
     raise UserError(
         f"expected the label files of {root} in labels or {split}/labels, found neither: put them there"
     )
 
 
-def _photographs(stem: str, photographs: PhotographNames, described: _Description) -> list[str]:
+def _without_ending(name: str) -> str:
+    return path_key(name.rpartition(".")[0])
+
+
+def _photographs(stem: str, photographs: PhotographNames, described: _Description, split: str) -> list[str]:
     if stem in described.own_names:
         found = photographs.at(described.own_names[stem])
         return [] if found is None else [found]
     same = photographs.with_stem(stem)
-    if len(same) > 1 and described.listed:
-        same = [image_id for image_id in same if path_key(image_id) in described.listed]
+    if len(same) > 1:
+        # Photographs that differ in their ending alone share a file, unless lists tell them apart.
+        keys = [(path_key(image_id), image_id) for image_id in same]
+        named = [i for key, i in keys if not described.listed.isdisjoint({key, f"{split}/{key}"})]
+        same = named or same
     if not same and (found := photographs.at(stem)) is not None:
         same = [found]
     if not same and "/" not in stem and (found := photographs.called_with_stem(stem)) is not None:
@@ -156,8 +166,8 @@ def _read_line(line: str, names: Mapping[int, str], where: str) -> tuple[str, li
         raise UserError(f"expected class x y width height, found {line!r:.80} in {where}: {remedy}")
     if not index.isdecimal() or int(index) not in names:
         raise UserError(
-            f"expected the number of a class out of {min(names)} to {max(names)}, found {index!r:.40} in {where}: "
-            "correct it or data.yaml"
+            f"expected the number of a class out of {min(names)} to {max(names)}, found {index!r:.40} in "
+            f"{where}: correct it or the names"
         )
     if outline:
         xs, ys = numbers[::2], numbers[1::2]
@@ -169,7 +179,8 @@ def _read_line(line: str, names: Mapping[int, str], where: str) -> tuple[str, li
         raise UserError(f"expected a box with width and height, found {line!r:.80} in {where}: correct it")
     if max(map(abs, edges)) > 2:
         raise UserError(
-            f"expected fractions of width and height, found {line!r:.80} in {where}: divide pixels by the size"
+            f"expected fractions of width and height, found {line!r:.80} in {where}: divide pixels by the "
+            "photograph's size"
         )
     return names[int(index)], edges
 

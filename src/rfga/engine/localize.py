@@ -23,7 +23,7 @@ from rfga.engine.localizer import Localizer
 from rfga.engine.options import resolve
 from rfga.engine.progress import Meter
 from rfga.files import write_json
-from rfga.output.export import FORMATS
+from rfga.output.export import FORMATS, PHOTOGRAPHS
 from rfga.types import UserError
 
 
@@ -75,6 +75,11 @@ def localize(
         ids = [photograph.image_id for photograph in photographs]
         for write in writers:
             write(journal.predictions(ids), localizer.classes, out)
+        if options.photographs != "none":
+            for name in PHOTOGRAPHS.keys() & set(options.formats):
+                place = resolve(PHOTOGRAPHS, name, "format")
+                done = ((p.image_id, p.path) for p in photographs if p.image_id in journal.done)
+                place(done, out, options.photographs)
         summary = Summary(
             inputs=len(photographs),
             done=waiting - len(journal.failures),

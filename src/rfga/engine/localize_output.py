@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from PIL import Image
@@ -13,13 +14,19 @@ from PIL import Image
 from rfga.data.images import read_image
 from rfga.engine.config import RunPolicy, require_batch_size
 from rfga.engine.journal import FILE_NAME
-from rfga.files import is_leftover, make_folder, replacing
+from rfga.files import is_leftover, make_folder, remove_leftovers, replacing
 from rfga.geometry.levelsets import foreground
+from rfga.output.export import MASKS
 from rfga.output.pictures import overlay, write_picture
 from rfga.types import MASK_BACKGROUND, MASK_OBJECT, ByteArray, FloatArray, Prediction, UserError
 
 # The journal comes last, for it is the sign by which the folder is known.
-OUTPUTS = ("coco.json", "boxes.csv", "summary.json", "pictures", "maps", "masks", FILE_NAME)
+OUTPUTS = (
+    *("coco.json", "boxes.csv", "yolo", "voc", "labelstudio.json", "labelstudio_config.xml"),
+    *("summary.json", "pictures", "maps", MASKS, FILE_NAME),
+)
+
+Placing = Literal["link", "copy", "none"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,7 @@ class LocalizeOptions:
         maps: write the score maps.
         masks: write what is above the threshold as masks.
         batch_size: photographs at a time.
+        photographs: put photographs beside the boxes as links or copies, in formats that want them there.
 
     Raises:
         UserError: a number is out of its range.
@@ -46,6 +54,7 @@ class LocalizeOptions:
     maps: bool = False
     masks: bool = False
     batch_size: int = 32
+    photographs: Placing = "link"
 
     def __post_init__(self) -> None:
         if self.max_boxes < 1:
@@ -71,6 +80,7 @@ def prepare_output(out: Path, policy: RunPolicy) -> None:
         raise UserError(
             f"expected output of rfga localize to {wish}, found other files in {out}: choose another --out"
         )
+    remove_leftovers(out)
     if policy.overwrite:
         for name in OUTPUTS:
             target = out / name
@@ -97,7 +107,7 @@ def write_files(prediction: Prediction, photograph: Path, out: Path, options: Lo
             np.save(stream, score_map)
     if options.masks:
         mask = mask_of(score_map, prediction.threshold, prediction.size_hw)
-        with replacing(out / "masks" / f"{name}.png") as temporary:
+        with replacing(out / MASKS / f"{name}.png") as temporary:
             Image.fromarray(mask).save(temporary, format="PNG")
 
 

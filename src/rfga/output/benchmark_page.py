@@ -6,15 +6,13 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from rfga.files import replacing
 from rfga.output.benchmark_table import BenchmarkTable, Row
 from rfga.output.benchmark_text import ARROW, QUOTED, explanation
+from rfga.output.page import write_template
 from rfga.output.plots import method_colours, spread_svg
 from rfga.output.table import MEANINGS
-from rfga.version import __version__
 
 _PLOTTED = ("MaxBoxAccV2", "PxAP", "Top1Loc", "Top1Cls")  # the others follow one of these
 
@@ -38,14 +36,9 @@ def write_page(path: Path, table: BenchmarkTable) -> None:
         >>> "<h1>Benchmark of &lt;birds&gt;, val</h1>" in page.read_text(encoding="utf-8")
         True
     """
-    environment = Environment(
-        loader=PackageLoader("rfga", "output"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("benchmark.html.jinja").render(
+    write_template(
+        path,
+        "benchmark.html.jinja",
         table=table,
         title=f"Benchmark of {table.dataset}, {table.split}",
         explanation=explanation(table),
@@ -53,10 +46,7 @@ def write_page(path: Path, table: BenchmarkTable) -> None:
         plots=list(_plots(table)),
         arrow=ARROW,
         quoted=QUOTED,
-        version=__version__,
     )
-    with replacing(path) as temporary:
-        temporary.write_text(page, encoding="utf-8", errors="replace")
 
 
 def _plots(table: BenchmarkTable) -> Iterator[Markup]:

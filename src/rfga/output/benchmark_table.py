@@ -53,6 +53,22 @@ class Spread:
         return f"{self.percent} ± {self.deviation_percent}"
 
 
+def time_text(seconds: float | None) -> str:
+    """A time in its fitting unit: "1.5 min"."""
+    if seconds is None:
+        return NOTHING
+    units = ((3600.0, "h"), (60.0, "min"), (1.0, "s"))
+    size, unit = next((u for u in units if seconds >= u[0]), units[-1])
+    return f"{seconds / size:.1f} {unit}"
+
+
+def count_text(weights: int | None) -> str:
+    """A number of weights: "23.9 M", or in thousands below a million."""
+    if not weights:
+        return NOTHING
+    return f"{weights / 1e6:.1f} M" if weights >= 1e6 else f"{weights / 1e3:.1f} k"
+
+
 @dataclass(frozen=True, slots=True)
 class Number:
     """One number of a row, what the literature has beside it, and whether it leads among the methods."""
@@ -83,16 +99,12 @@ class Row:
             >>> Row("method", "cam", "resnet50", (0,), {}, 90.0, 23_918_000, ()).time
             '1.5 min'
         """
-        if self.seconds is None:
-            return NOTHING
-        units = ((3600.0, "h"), (60.0, "min"), (1.0, "s"))
-        size, unit = next((u for u in units if self.seconds >= u[0]), units[-1])
-        return f"{self.seconds / size:.1f} {unit}"
+        return time_text(self.seconds)
 
     @property
     def millions(self) -> str:
         """The number of weights as text: "23.9 M"."""
-        return f"{self.weights / 1e6:.1f} M" if self.weights else NOTHING
+        return count_text(self.weights)
 
     @property
     def seeds_text(self) -> str:
@@ -201,7 +213,7 @@ def _row(
         numbers=numbers,
         seconds=_mean([cell["train_seconds"] + cell["evaluate_seconds"] for cell in done]),
         weights=done[0]["weights"] if done else None,
-        remarks=tuple(dict.fromkeys(_remarks(cells))),
+        remarks=tuple(dict.fromkeys(remarks(cells))),
     )
 
 
@@ -217,7 +229,8 @@ def _mean(values: Sequence[float]) -> float | None:
     return statistics.fmean(values) if values else None
 
 
-def _remarks(cells: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def remarks(cells: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """A sentence on each of a row's cells that has no numbers."""
     for cell in cells:
         which = f"seed {cell['seed']} " if cell["state"] in (_FAILED, _WAITING) and len(cells) > 1 else ""
         if cell["state"] != _DONE:

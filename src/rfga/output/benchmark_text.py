@@ -57,13 +57,13 @@ def markdown(table: BenchmarkTable) -> str:
     lines += [f"- {metric}: {MEANINGS[metric]}" for metric in table.metrics]
     for normalisation in table.normalisations:
         lines += ["", f"## Score maps normalised by {normalisation}", ""]
-        lines += _grid(_header(table, normalisation), _body(table, normalisation))
+        lines += grid_lines(_header(table, normalisation), _body(table, normalisation))
     if table.elsewhere:
         lines += ["", "## Published elsewhere on these backbones", ""]
         rows = [
             (p.method, p.backbone, p.normalisation, p.metric, table.reference(p)) for p in table.elsewhere
         ]
-        lines += _grid(("method", "backbone", "normalisation", "metric", "published"), rows)
+        lines += grid_lines(("method", "backbone", "normalisation", "metric", "published"), rows)
     if table.sources:
         lines += ["", QUOTED, ""]
         lines += [f"[{number}] {source}  " for number, source in enumerate(table.sources, 1)]
@@ -142,7 +142,8 @@ def _body(table: BenchmarkTable, normalisation: str) -> Iterator[list[str]]:
         yield [*cells, row.time, row.millions, "; ".join(row.remarks)]
 
 
-def _grid(columns: Iterable[str], rows: Iterable[Sequence[str]]) -> list[str]:
+def grid_lines(columns: Iterable[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """A table in Markdown."""
     head = list(columns)
     lines = [head, ["---"] * len(head), *rows]
     return ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]

@@ -15,14 +15,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from rfga.files import replacing
-from rfga.types import FloatArray, Prediction
+from rfga.types import ByteArray, FloatArray, Prediction
 
 FORMATS = {
     "coco": "rfga.output.export:write_coco",
     "csv": "rfga.output.export:write_csv",
+    "yolo": "rfga.output.export_yolo:write_yolo",
+    "voc": "rfga.output.export_voc:write_voc",
+    "labelstudio": "rfga.output.export_labelstudio:write_labelstudio",
 }
+
+PHOTOGRAPHS = {
+    "yolo": "rfga.output.export_yolo:place_photographs",
+}
+"""Formats whose readers want the photographs beside the boxes -> what puts them there."""
+
+MASKS = "masks"
+"""The folder of masks in an output folder: PNGs, named as the photographs with ``.png`` added."""
 
 INFO = {"description": "boxes by rfga"}
 CSV_COLUMNS = ("image", "class", "x0", "y0", "x1", "y1", "score", "threshold")
@@ -36,6 +48,10 @@ def write_coco(
     file_names: Mapping[str, str] | None = None,
 ) -> Path:
     """Write ``coco.json``: images, one annotation with ``score`` for each box, categories from 1.
+
+    Where ``out_folder`` holds the mask of a photograph, each annotation has the mask's pixels in its box: as
+    polygons (``segmentation``) and as compressed runs (``rle``), which stand for the same pixels; ``area``
+    counts them. Otherwise ``area`` is that of the box.
 
     Args:
         predictions: read once, one at a time; boxes in original pixels.
@@ -69,10 +85,11 @@ def write_coco(
             height, width = prediction.size_hw
             image = {"id": image_id, "file_name": name, "width": width, "height": height}
             stream.write((",\n" if image_id > 1 else "\n") + _json(image))
+            mask = _mask(out_folder / MASKS / f"{prediction.image_id}.png")
             for box, score in zip(prediction.boxes, prediction.scores, strict=True):
                 annotation_id += 1
                 ids = {"id": annotation_id, "image_id": image_id, "category_id": prediction.label + 1}
-                annotation = _json(ids | _annotation(box, float(score)))
+                annotation = _json(ids | _annotation(box, float(score), mask))
                 waiting.write((",\n" if annotation_id > 1 else "\n") + annotation)
         stream.write('],\n"annotations": [')
         waiting.seek(0)
@@ -148,10 +165,24 @@ def _problem(prediction: Prediction, class_count: int) -> str:
     return ""
 
 
-def _annotation(box: FloatArray, score: float) -> dict[str, Any]:
+def _annotation(box: FloatArray, score: float, mask: ByteArray | None) -> dict[str, Any]:
+    from rfga.output.segmentation import in_box, polygons, rle
+
     x0, y0, x1, y1 = box.tolist()
     width, height = x1 - x0, y1 - y0
-    return {"bbox": [x0, y0, width, height], "area": width * height, "iscrowd": 0, "score": score}
+    held = {"bbox": [x0, y0, width, height], "area": width * height, "iscrowd": 0, "score": score}
+    pixels = None if mask is None else in_box(mask, box)
+    if pixels is None or not pixels.any():
+        return held
+    return held | {"area": int(pixels.sum()), "segmentation": polygons(pixels), "rle": rle(pixels)}
+
+
+def _mask(path: Path) -> ByteArray | None:
+    """The mask (H, W) of a photograph that was written before its boxes, None where there is none."""
+    if not path.is_file():
+        return None
+    with Image.open(path) as image:
+        return np.asarray(image)
 
 
 def _json(value: Any) -> str:

@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from html import escape
+from itertools import cycle
 from typing import Any
 
 import matplotlib
@@ -180,6 +181,57 @@ def spread_svg(
             handles, names = axes.get_legend_handles_labels()
             figure.legend(handles, names, loc="outside lower center", ncols=len(names))
         return _svg(figure, f"spread-{metric}", metric, "Mean over the seeds; whiskers show the deviation.")
+
+
+def difference_svg(
+    metric: str, groups: Mapping[str, Sequence[tuple[str, Sequence[float], float, float]]]
+) -> str:
+    """Differences to one reference as dots beside a zero line, in groups.
+
+    Args:
+        metric: name, which stands above.
+        groups: name of a group to its rows: label, the differences of single runs, and the lower and upper
+            end of the interval of their mean; all in percentage points.
+
+    Returns:
+        One ``<svg>`` element.
+
+    Example:
+        >>> difference_svg("PxAP", {"gate": [("softmax", [-1.2, -0.8], -1.9, -0.2)]})[:4]
+        '<svg'
+    """
+    with matplotlib.rc_context(_SETTINGS):
+        count = sum(len(rows) for rows in groups.values()) + len(groups)
+        figure = Figure(figsize=(_SIZE_INCHES[0], 1.3 + 0.2 * count), layout="constrained")
+        axes = figure.add_subplot()
+        axes.axvline(0, color=_INK, linewidth=1.2)
+        place, places, labels = 0, list[int](), list[str]()
+        for (name, rows), colour in zip(groups.items(), cycle(_PALETTE), strict=False):
+            places.append(place)
+            labels.append(name)
+            for label, values, low, high in rows:
+                place += 1
+                mean, apart = float(np.mean(values)), low > 0 or high < 0
+                axes.plot([low, high], [place, place], color=colour, linewidth=1.6, solid_capstyle="butt")
+                axes.plot(values, [place] * len(values), "|", color=_INK, markersize=7, markeredgewidth=1)
+                face = colour if apart else "none"
+                axes.plot(mean, place, "o", color=colour, markerfacecolor=face, markersize=6.5)
+                places.append(place)
+                labels.append(label)
+            place += 1
+        axes.set(
+            xlabel="difference to the full layer (percentage points)", yticks=places, ylim=(place - 0.4, -0.7)
+        )
+        for text, name in zip(axes.set_yticklabels(labels), labels, strict=True):
+            text.set_parse_math(False)
+            text.set_text(name)
+            text.set_fontweight("bold" if name in groups else "normal")
+        axes.tick_params(axis="y", length=0)
+        axes.set_title(metric)
+        axes.grid(visible=True, axis="x", color=_INK, alpha=0.13, linewidth=0.8)
+        axes.set_axisbelow(True)
+        about = "Dots: mean over the seeds, filled where the interval over images (line) leaves out zero."
+        return _svg(figure, f"difference-{metric}", metric, about)
 
 
 def _line(name: str, colours: Mapping[str, str]) -> dict[str, Any]:
