@@ -132,7 +132,10 @@ def test_methods(capsys: Captured) -> None:
         (["--method", "rfga", "--set", "size=3"], "expected as option one of position, views"),
         (["--method", "rfga", "--set", "kernel_size=wide"], "option kernel_size to be int, found 'wide'"),
         (["--method", "rfga", "--set", "kernel_size=4"], "odd kernel_size, found 4"),
-        (["--config", "lost.yaml"], "expected a YAML file of settings, found lost.yaml unreadable"),
+        (
+            ["--config", "lost.yaml"],
+            "or the name of a recipe (see rfga recipes), found lost.yaml",
+        ),
         (["--truth", "lost.json"], "found no such thing at lost.json"),
         (["--resume", "--overwrite"], "expected --resume or --overwrite, found both"),
         (["--workers", "-5"], "expected --workers"),

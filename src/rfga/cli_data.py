@@ -9,8 +9,11 @@ from typing import Any, NamedTuple
 
 from jsonargparse import ArgumentParser
 
-from rfga.cli_print import say
+from rfga.cli_print import print_table, say
+from rfga.data.base import SPLIT_ALIASES, SPLITS
 from rfga.data.prepare import PREPARERS
+
+SHOWN = 3  # findings of a kind that the terminal names
 
 
 class Action(NamedTuple):
@@ -87,11 +90,65 @@ def _prepare(values: dict[str, Any], explicit: set[str]) -> None:
         write_json(file, {"dataset": values["name"], "photographs": prepared.counts, "notes": prepared.notes})
 
 
+def _add_check(command: ArgumentParser) -> None:
+    add = command.add_argument
+    add("data", type=str, help="folder with train/CLASS/*.jpg, prepared folder, NAME:FOLDER or NAME")
+    add("--truth", type=str | None, default=None, help="boxes or masks of the split, as for rfga evaluate")
+    add("--split", choices=(*SPLITS, *SPLIT_ALIASES), default="val", help="which photographs the truth is of")
+    add("--out", type=str | None, default=None, metavar="DIR", help="write check.html and check.json there")
+    add("--html", type=str | None, default=None, metavar="FILE", help="write the page with pictures there")
+    add("--json", type=str | None, default=None, metavar="FILE", help="write all that was found there")
+    add("--strict", action="store_true", help="warnings, too, give the exit status 1")
+    add("--workers", type=int, default=-1, help="threads that read photographs; -1 takes one a core")
+    add("--quiet", action="store_true", help="print nothing but errors and results")
+
+
+def _check(values: dict[str, Any], explicit: set[str]) -> None:
+    from rfga.engine.data_check import (
+        FOUND_COLUMNS,
+        CheckCommand,
+        check_data,
+        found_lines,
+        found_rows,
+        write_check,
+    )
+    from rfga.files import require_writable, write_json
+
+    out = None if values["out"] is None else Path(values["out"])
+    pages = [Path(values["html"])] if values["html"] else []
+    files = [Path(values["json"])] if values["json"] else []
+    if out is not None:
+        pages, files = [*pages, out / "check.html"], [*files, out / "check.json"]
+    for path in (*pages, *files):
+        require_writable(path)
+    check = check_data(
+        CheckCommand(
+            data=values["data"],
+            truth=None if values["truth"] is None else Path(values["truth"]),
+            split=values["split"],
+            workers=values["workers"] if values["workers"] > 0 else None,
+            quiet=values["quiet"],
+        )
+    )
+    if check.findings:
+        print_table(FOUND_COLUMNS, found_rows(check, SHOWN))
+    for line in found_lines(check, SHOWN):
+        say(values, line)
+    print(check.verdict)
+    for page in pages:
+        write_check(check, page)
+        say(values, f"pictures: {page}")
+    for file in files:
+        write_json(file, check.as_json())
+    check.require_right(strict=values["strict"])
+
+
 ACTIONS = {
     "prepare": Action(
         "set up a benchmark from its archives, downloaded or local; goes on where it stopped",
         _add_prepare,
         _prepare,
     ),
+    "check": Action("find what is wrong with photographs, classes, boxes and masks", _add_check, _check),
 }
 """Actions of ``rfga data``."""

@@ -109,3 +109,37 @@ def test_the_drawn_set() -> None:
     survey, _ = take_survey(birds)
     source = open_for_check("synthetic")
     assert list(truth_findings(type(source)(birds, carries_truth=True), survey)) == []
+
+
+def write_voc(
+    folder: Path, image_id: str, box: tuple[int, ...], size_wh: tuple[int, int] = (WIDTH, HEIGHT)
+) -> None:
+    corners = "".join(
+        f"<{name}>{value}</{name}>" for name, value in zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True)
+    )
+    path = (folder / image_id).with_suffix(".xml")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(
+        f"<annotation><filename>{Path(image_id).name}</filename>"
+        f"<size><width>{size_wh[0]}</width><height>{size_wh[1]}</height></size>"
+        f"<object><name>{Path(image_id).parent}</name><bndbox>{corners}</bndbox></object></annotation>"
+    )
+
+
+def test_other_formats_are_checked_photograph_by_photograph(folders: Path) -> None:
+    names = [f"{name}/{number}.jpg" for name in CLASSES for number in range(3)]
+    for name in names[:5]:
+        write_voc(folders / "voc", name, (5, 6, 40, 30))
+    write_voc(folders / "voc", "cat/9.jpg", (5, 6, 40, 30))
+    assert truth_kinds(folders, folders / "voc") == [
+        ("truth_of_nothing", "cat/9.xml"),
+        ("without_truth", "val/dog/2.jpg"),
+    ]
+    write_voc(folders / "voc", names[0], (5, 6, 40, 30), (HEIGHT, WIDTH))
+    write_voc(folders / "voc", names[1], (5, 6, WIDTH + 9, 30))
+    (folders / "voc" / "cat" / "9.xml").unlink()
+    assert truth_kinds(folders, folders / "voc") == [
+        ("truth_misfit", "val/cat/0.jpg"),
+        ("box_over_edge", "voc"),
+        ("without_truth", "val/dog/2.jpg"),
+    ]
