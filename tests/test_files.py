@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
 import pytest
 
-from rfga.files import remove_leftovers, replacing, require_writable, write_json
+from rfga.files import remove_leftovers, replacing, replacing_folder, require_writable, write_json
 from rfga.types import UserError
 
 
@@ -98,3 +99,42 @@ def test_json_of_names_that_are_no_text(tmp_path: Path) -> None:
     write_json(tmp_path / "a.json", value)
     assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == value
     assert "ü 猫" in (tmp_path / "a.json").read_text(encoding="utf-8")
+
+
+def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "folder"
+    with replacing_folder(target) as temporary:
+        (temporary / "old").write_text("old")
+        (temporary / "kept").mkdir()
+        (temporary / "kept" / "mine").write_text("mine")
+        assert not target.exists()
+    with contextlib.suppress(RuntimeError), replacing_folder(target, keep=("kept",)) as temporary:
+        (temporary / "new").write_text("new")
+        raise RuntimeError
+    assert sorted(path.name for path in target.rglob("*")) == ["kept", "mine", "old"]
+    with replacing_folder(target, keep=("kept", "absent")) as temporary:
+        (temporary / "new").write_text("new")
+    assert sorted(path.name for path in target.rglob("*")) == ["kept", "mine", "new"]
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_a_folder_does_not_take_the_place_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with (
+        pytest.raises(UserError, match="expected a folder name, found the file"),
+        replacing_folder(tmp_path / "file"),
+    ):
+        pass
+    with (
+        pytest.raises(UserError, match="give another output folder"),
+        replacing_folder(tmp_path / "file" / "folder"),
+    ):
+        pass
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_left_folders_are_removed_too(tmp_path: Path) -> None:
+    left = tmp_path / f".{'0' * 32}.tmp"
+    (left / "deep").mkdir(parents=True)
+    remove_leftovers(tmp_path)
+    assert not left.exists()

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rfga.cli_ablate import run_ablate
 from rfga.cli_attention import run_attention
 from rfga.cli_data import ACTIONS, run_data
 from rfga.cli_print import print_benchmark, print_comparison, print_metrics, print_table, say
@@ -77,6 +78,7 @@ def _localize(values: dict[str, Any], explicit: set[str]) -> None:
         maps=values["maps"],
         masks=values["masks"],
         batch_size=values["batch_size"],
+        photographs=values["photographs"],
     )
     command = LocalizeCommand(
         run=Path(values["run"]),
@@ -189,6 +191,7 @@ RUNNERS: dict[str, Callable[[dict[str, Any], set[str]], None]] = {
     "evaluate": _evaluate,
     "localize": _localize,
     "benchmark": _benchmark,
+    "ablate": run_ablate,
     "attention": run_attention,
     "score": _score,
     "methods": _methods,

@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from docstring_parser import parse as parse_docstring
 from jsonargparse import ArgumentParser
 
+from rfga.cli_ablate import NOT_SETTINGS, add_ablate
 from rfga.cli_attention import add_attention
 from rfga.cli_data import add_data
 from rfga.data import DATASETS
@@ -24,7 +25,8 @@ DATA_HELP = (
     f"NAME:FOLDER (NAME alone where it needs no files) with NAME out of {', '.join(DATASETS)}"
 )
 TRUTH_HELP = (
-    "COCO JSON, folder of masks, or the benchmark's lists of the split; of a benchmark, all its lists"
+    "COCO or Label Studio JSON, folder of Pascal VOC, of YOLO (with data.yaml) or of masks, or the "
+    "benchmark's lists of the split; of a benchmark, all its lists"
 )
 
 
@@ -102,6 +104,15 @@ def _add_benchmark(command: ArgumentParser) -> None:
     _add_runtime(command)
 
 
+def _add_ablate(command: ArgumentParser) -> None:
+    command.add_argument("data", type=str, help=DATA_HELP)
+    add_ablate(command)
+    truth = f"boxes or masks of the split: {TRUTH_HELP}"
+    command.add_argument("--truth", type=str | None, default=None, help=truth)
+    _add_settings(command, without=NOT_SETTINGS)
+    _add_runtime(command)
+
+
 def _add_evaluate(command: ArgumentParser) -> None:
     add = command.add_argument
     add("run", type=str, help="run folder that rfga train made")
@@ -121,6 +132,12 @@ def _add_localize(command: ArgumentParser) -> None:
     add("paths", type=str, nargs="+", help="photographs, folders, or .txt lists of paths")
     add("--out", type=str, required=True, help="folder for boxes and pictures")
     add("--format", type=str, default="coco", help=f"joined by commas: {', '.join(FORMATS)}")
+    add(
+        "--photographs",
+        choices=("link", "copy", "none"),
+        default="link",
+        help="how yolo/images gets the photographs, without which YOLO does not find their boxes",
+    )
     add("--labels", type=str | None, default=None, help="class to box: folder, predicted, or a file")
     add("--threshold", type=str, default="auto", help="auto, or a fraction of the map's maximum")
     add("--max-boxes", type=int, default=1, help="boxes per photograph at most")
@@ -232,6 +249,7 @@ COMMANDS = {
     "evaluate": ("measure a run on photographs whose boxes or masks are known", _add_evaluate),
     "localize": ("boxes for photographs", _add_localize),
     "benchmark": ("compare methods x backbones x seeds, beside the literature", _add_benchmark),
+    "ablate": ("change every mechanism of RFGA by itself, beside the full layer", _add_ablate),
     "attention": ("picture what the attention layer of a run does with photographs", add_attention),
     "score": ("measure score maps of any tool against the benchmark's lists", _add_score),
     "methods": ("list the methods, or explain the options of one", _add_methods),

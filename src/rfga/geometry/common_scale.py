@@ -35,9 +35,12 @@ class CommonScale:
     def of(cls, raw: ArrayLike, size_hw: tuple[int, int] = EVAL_SIZE_HW) -> CommonScale:
         """The scale of maps (N, h, w), measured where they are scored: after resizing to ``size_hw``."""
         maps = np.asarray(raw, dtype=np.float64)
-        blocks = [resize_maps(maps[i : i + _BLOCK], size_hw) for i in range(0, len(maps), _BLOCK)]
-        ends = [(block.min(), block.max()) for block in blocks if np.isfinite(block).all()]
-        return cls(float(min((e[0] for e in ends), default=0)), float(max((e[1] for e in ends), default=0)))
+        maps = maps[np.isfinite(maps).all(axis=(-2, -1))]
+        if not maps.size or maps.min() == maps.max():  # resizing would add an extent of rounding noise
+            return cls(0.0, 0.0)
+        blocks = (resize_maps(maps[i : i + _BLOCK], size_hw) for i in range(0, len(maps), _BLOCK))
+        ends = [(block.min(), block.max()) for block in blocks]
+        return cls(float(min(low for low, _ in ends)), float(max(high for _, high in ends)))
 
     def apply(self, raw: ArrayLike, size_hw: tuple[int, int] = EVAL_SIZE_HW) -> FloatArray:
         """Maps (N, h, w) as the metrics take them, (N, H, W) in [0, 1]; zeros where a map is not finite.

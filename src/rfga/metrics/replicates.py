@@ -39,9 +39,7 @@ def replicate_values(metric: StreamedMetric) -> dict[str, FloatArray]:
     return found
 
 
-def paired_interval(
-    ours: Sequence[FloatArray], theirs: Sequence[FloatArray]
-) -> tuple[float, float]:
+def paired_interval(ours: Sequence[FloatArray], theirs: Sequence[FloatArray]) -> tuple[float, float]:
     """The 95 % interval over images of the mean difference of pairs of models.
 
     Each replicate resamples the images for all pairs at once; the pairs themselves, which may differ in

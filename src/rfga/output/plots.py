@@ -213,7 +213,8 @@ def difference_svg(
                 place += 1
                 mean, apart = float(np.mean(values)), low > 0 or high < 0
                 axes.plot([low, high], [place, place], color=colour, linewidth=1.6, solid_capstyle="butt")
-                axes.plot(values, [place] * len(values), "|", color=_INK, markersize=7, markeredgewidth=1)
+                ticks = values if len(values) > 1 else []
+                axes.plot(ticks, [place] * len(ticks), "|", color=_INK, markersize=7, markeredgewidth=1)
                 face = colour if apart else "none"
                 axes.plot(mean, place, "o", color=colour, markerfacecolor=face, markersize=6.5)
                 places.append(place)

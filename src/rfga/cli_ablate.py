@@ -1,0 +1,94 @@
+"""``rfga ablate``: its own flags, and what carries it out."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jsonargparse import ArgumentParser
+
+from rfga.cli_print import print_table, say
+from rfga.engine.ablation_variants import MECHANISMS
+from rfga.types import UserError
+
+if TYPE_CHECKING:
+    from rfga.output.ablation_table import AblationTable
+
+NOT_SETTINGS = ("method", "seed", "freeze_backbone")
+"""Settings of training that are no flags of this command, for it decides them."""
+
+
+def add_ablate(command: ArgumentParser) -> None:
+    """Add the flags that no other command has, and those of its output."""
+    add = command.add_argument
+    add("--out", type=str, required=True, help="folder for features, runs, numbers and tables")
+    add("--seeds", type=str, default="0", help="joined by commas; the table has their mean and deviation")
+    add(
+        "--only",
+        type=str | None,
+        default=None,
+        metavar="MECHANISM,..",
+        help=f"which mechanisms to change: {', '.join(MECHANISMS)}",
+    )
+    add("--fine-tune", action="store_true", help="train the whole network, which takes much longer")
+    add(
+        "--freeze-backbone",
+        action="store_true",
+        help="train the layer and the head on features that are computed once (the default)",
+    )
+    add("--half-features", action="store_true", help="keep these features in half the room")
+    add("--split", choices=("val", "test"), default="val", help="which photographs are measured")
+    add("--config", type=str | None, default=None, help="a recipe or other YAML with any of these settings")
+    add("--resume", action="store_true", help="go on with an ablation that was stopped, or add to it")
+    add("--overwrite", action="store_true", help="start anew in a folder that holds an ablation")
+    add("--json", type=str | None, default=None, metavar="FILE", help="write the numbers there too")
+
+
+def run_ablate(values: dict[str, Any], explicit: set[str]) -> None:
+    """Carry out the command."""
+    from rfga.engine.ablation import run_ablation
+    from rfga.engine.ablation_plan import AblationCommand
+    from rfga.engine.benchmark import require_all_done
+    from rfga.engine.config import RunPolicy, Runtime, TrainConfig
+    from rfga.files import require_writable, write_json
+    from rfga.output.ablation_table import make_ablation_table
+
+    if values["fine_tune"] and values["freeze_backbone"]:
+        raise UserError("expected --fine-tune or --freeze-backbone, found both: leave one out")
+    file = None if values["json"] is None else Path(values["json"])
+    if file is not None:
+        require_writable(file)
+    names = {setting.name for setting in fields(TrainConfig)} - {"options", *NOT_SETTINGS}
+    command = AblationCommand(
+        data=values["data"],
+        out=Path(values["out"]),
+        seeds=values["seeds"].split(","),
+        only=[name.strip() for name in (values["only"] or "").split(",") if name.strip()],
+        settings={name: values[name] for name in names & explicit},
+        recipe=values["config"],
+        fine_tune=values["fine_tune"],
+        half_features=values["half_features"],
+        split=values["split"],
+        truth=None if values["truth"] is None else Path(values["truth"]),
+        policy=RunPolicy(resume=values["resume"], overwrite=values["overwrite"]),
+    )
+    runtime = Runtime(device=values["device"], workers=values["workers"], quiet=values["quiet"])
+    found = run_ablation(command, runtime)
+    print_ablation(make_ablation_table(found))
+    if file is not None:
+        write_json(file, found)
+    say(values, f"tables: {command.out / 'ablation.html'}, table.md and table.csv beside it")
+    require_all_done(found, str(command.out))
+
+
+def print_ablation(table: AblationTable) -> None:
+    """An ablation's table."""
+    from rfga.output.ablation_text import short_rows
+
+    what = "differences to the full layer in points (interval of 95 % over images)"
+    print(f"{table.dataset}, {table.split}, percent; {what}")
+    print_table(*short_rows(table))
+    for row in table.rows:
+        for remark in row.remarks:
+            print(f"{row.name}: {remark}")
