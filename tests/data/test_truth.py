@@ -112,7 +112,7 @@ def test_truth_of_no_known_kind(val: Path, tmp_path: Path) -> None:
     for path in (tmp_path / "boxes.csv", tmp_path / "absent", tmp_path / "absent.json"):
         with pytest.raises(
             UserError,
-            match="expected truth as Label Studio's JSON file or COCO JSON file or .* or folder of masks, found",
+            match=r"expected truth as Label Studio.s JSON file or COCO JSON file .* of masks, found",
         ):
             open_truth(path, val, IDS)
     with pytest.raises(UserError, match=r"found 0 PNG files in .*: name them CLASS/NAME.png"):

@@ -210,7 +210,7 @@ def test_going_on_with_something_else_is_refused(localizer: Localizer, birds: Pa
         done(other, [birds / "val"], tmp_path / "out", tiny.RESUME, pictures=False, max_boxes=2)
     with pytest.raises(UserError, match=r"found .* with 3 entries: add --resume to go on, --overwrite"):
         done(localizer, [birds / "val"], tmp_path / "out")
-    with pytest.raises(UserError, match="expected a format out of coco, csv, .*, found 'voc3'"):
+    with pytest.raises(UserError, match=r"expected a format out of coco, csv, .*, found 'voc3'"):
         done(localizer, [birds / "val"], tmp_path / "out", tiny.OVERWRITE, formats=("voc3",))
     assert len(coco(tmp_path / "out")["images"]) == 2
     done(other, [birds / "val"], tmp_path / "out", tiny.OVERWRITE, pictures=False)

@@ -145,7 +145,7 @@ def sweep(units: Units, links: Links, sides: Sides, plane_hw: tuple[int, int], b
     For the background, whose components are the holes, levels are inverted: 254 - L. Its outside has the
     smallest node, so that it is the root of all that has joined it; its own boxes have no meaning.
     """
-    table = _new_table(units, plane_hw, background, len(sides.node[LEFT]) > 0)
+    table = _new_table(units, plane_hw, background, np.bool_(len(sides.node[LEFT]) > 0))
     nodes, lefts, rights = len(table), sides.counts[LEFT], sides.counts[RIGHT]
     swept = Swept(
         new_int32_table(3 * nodes + lefts + rights, np.int64(8)),
