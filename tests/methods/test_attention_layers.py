@@ -12,12 +12,12 @@ from torch.nn import functional as F
 
 from rfga.backbones.build import build_backbone
 from rfga.methods.attention_layers import (
-    AttentionAfterStage,
     ConvolutionalBlockAttention,
     EfficientChannelAttention,
     NonLocalAttention,
     SqueezeExcitation,
 )
+from rfga.methods.base import ClassMapMethod
 from tests.contract_cases import made_images
 
 Weights = Callable[[str], Tensor]
@@ -29,17 +29,17 @@ CLASSES: list[type[Any]] = [
 ]
 
 
-def made(cls: type[Any], **options: Any) -> AttentionAfterStage:
+def made(cls: type[Any], **options: Any) -> ClassMapMethod:
     """A method whose every new weight matters, in evaluation mode."""
     torch.manual_seed(0)
-    method: AttentionAfterStage = cls(build_backbone("test_resnet"), 5, **options)
+    method: ClassMapMethod = cls(build_backbone("test_resnet"), 5, **options)
     for name, parameter in method.named_parameters():
         if name.startswith("backbone.attached"):
             nn.init.normal_(parameter, std=0.5)
     return method.eval()
 
 
-def layer_of(method: AttentionAfterStage) -> tuple[str, nn.Module]:
+def layer_of(method: ClassMapMethod) -> tuple[str, nn.Module]:
     """The one attached layer and the stage that it follows."""
     ((stage, held),) = method.backbone.attached.named_children()
     (layer,) = held.children()
@@ -168,7 +168,7 @@ def test_the_non_local_block_begins_as_the_identity() -> None:
 
 
 def test_options_set_the_number_of_weights() -> None:
-    def sizes(method: AttentionAfterStage) -> dict[str, tuple[int, ...]]:
+    def sizes(method: ClassMapMethod) -> dict[str, tuple[int, ...]]:
         return {name: tuple(p.shape) for name, p in layer_of(method)[1].named_parameters()}
 
     assert sizes(made(SqueezeExcitation, reduction=4))["fc1.weight"] == (24, 96, 1, 1)

@@ -5,51 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-import torch
 from timm.layers.cbam import CbamModule
 from timm.layers.eca import EcaModule
 from timm.layers.non_local_attn import NonLocalAttn
 from timm.layers.squeeze_excite import SEModule
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 
 from rfga.backbones.base import Backbone
-from rfga.methods.base import Method, ScoreMaps, labels_or_top, pick_maps, start_head
+from rfga.methods.base import ClassMapMethod
 
 
-class AttentionAfterStage(Method):
-    """Backbone -> attention layer after a stage -> 1x1 convolution to K class maps -> global average.
-
-    The score map of a class is its channel of the convolution's output, as with RFGA.
-
-    Args:
-        backbone: gives the features.
-        num_classes: K.
-        position: the stage that the layer follows, by name or by place (-1 is the last).
-        layer: makes it, (B, C, h, w) -> (B, C, h, w), from the stage's number of channels C.
-    """
-
-    def __init__(
-        self, backbone: Backbone, num_classes: int, position: int | str, layer: Callable[[int], nn.Module]
-    ) -> None:
-        super().__init__(backbone, num_classes)
-        backbone.attach(position, layer(backbone.channels[backbone.stage_name(position)]))
-        self.head = start_head(nn.Conv2d(backbone.out_channels, num_classes, 1))
-
-    def loss(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
-        """Cross entropy of the averaged class maps."""
-        return F.cross_entropy(self.head(self.backbone(images, generator)).mean((2, 3)), labels)
-
-    @torch.no_grad()
-    def localize(self, images: Tensor, labels: Tensor | None = None) -> ScoreMaps:
-        """Logits, and for each class its channel of the head's output."""
-        maps = self.head(self.backbone(images))
-        logits = maps.mean((2, 3))
-        labels = labels_or_top(logits, labels)
-        return ScoreMaps(logits, pick_maps(maps, labels), labels)
+def _attach(backbone: Backbone, position: int | str, make: Callable[[int], nn.Module]) -> None:
+    """Let the layer that ``make`` gives for a stage's number of channels follow that stage."""
+    backbone.attach(position, make(backbone.channels[backbone.stage_name(position)]))
 
 
-class SqueezeExcitation(AttentionAfterStage):
+class SqueezeExcitation(ClassMapMethod):
     """Squeeze-and-excitation in RFGA's place (Hu et al., CVPR 2018).
 
     "Squeeze-and-Excitation Networks", arXiv:1709.01507, equations 2 to 4: each channel is multiplied by a
@@ -62,6 +33,7 @@ class SqueezeExcitation(AttentionAfterStage):
         reduction: how many times fewer channels there are between the two layers (a multiple of 8 is taken).
 
     Example:
+        >>> import torch
         >>> from rfga.backbones.build import build_backbone
         >>> method = SqueezeExcitation(build_backbone("resnet18"), num_classes=3).eval()
         >>> method.localize(torch.zeros(2, 3, 64, 96)).maps.shape
@@ -71,10 +43,11 @@ class SqueezeExcitation(AttentionAfterStage):
     def __init__(
         self, backbone: Backbone, num_classes: int, *, position: int | str = -1, reduction: int = 16
     ) -> None:
-        super().__init__(backbone, num_classes, position, partial(SEModule, rd_ratio=_ratio(reduction)))
+        _attach(backbone, position, partial(SEModule, rd_ratio=_ratio(reduction)))
+        super().__init__(backbone, num_classes)
 
 
-class EfficientChannelAttention(AttentionAfterStage):
+class EfficientChannelAttention(ClassMapMethod):
     """Efficient channel attention in RFGA's place (Wang et al., CVPR 2020).
 
     "ECA-Net: Efficient Channel Attention for Deep Convolutional Neural Networks", arXiv:1910.03151,
@@ -87,6 +60,7 @@ class EfficientChannelAttention(AttentionAfterStage):
         position: the stage that the layer follows, by name or by place (-1 is the last).
 
     Example:
+        >>> import torch
         >>> from rfga.backbones.build import build_backbone
         >>> method = EfficientChannelAttention(build_backbone("resnet18"), num_classes=3).eval()
         >>> method.localize(torch.zeros(2, 3, 64, 96)).maps.shape
@@ -94,10 +68,11 @@ class EfficientChannelAttention(AttentionAfterStage):
     """
 
     def __init__(self, backbone: Backbone, num_classes: int, *, position: int | str = -1) -> None:
-        super().__init__(backbone, num_classes, position, EcaModule)
+        _attach(backbone, position, EcaModule)
+        super().__init__(backbone, num_classes)
 
 
-class ConvolutionalBlockAttention(AttentionAfterStage):
+class ConvolutionalBlockAttention(ClassMapMethod):
     """CBAM, attention to channels and then to places, in RFGA's place (Woo et al., ECCV 2018).
 
     "CBAM: Convolutional Block Attention Module", arXiv:1807.06521, equations 1 to 3: gates in (0, 1) of the
@@ -111,6 +86,7 @@ class ConvolutionalBlockAttention(AttentionAfterStage):
         kernel_size: odd side of the convolution of the places' gates.
 
     Example:
+        >>> import torch
         >>> from rfga.backbones.build import build_backbone
         >>> method = ConvolutionalBlockAttention(build_backbone("resnet18"), num_classes=3).eval()
         >>> method.localize(torch.zeros(2, 3, 64, 96)).maps.shape
@@ -129,10 +105,11 @@ class ConvolutionalBlockAttention(AttentionAfterStage):
         if kernel_size < 1 or kernel_size % 2 == 0:
             raise ValueError(f"expected an odd kernel_size, found {kernel_size}: use 3, 5 or 7")
         layer = partial(CbamModule, rd_ratio=_ratio(reduction), spatial_kernel_size=kernel_size)
-        super().__init__(backbone, num_classes, position, layer)
+        _attach(backbone, position, layer)
+        super().__init__(backbone, num_classes)
 
 
-class NonLocalAttention(AttentionAfterStage):
+class NonLocalAttention(ClassMapMethod):
     """A non-local block, where each place attends to all others, in RFGA's place (Wang et al., CVPR 2018).
 
     "Non-local Neural Networks", arXiv:1711.07971, equations 1 and 6, the embedded Gaussian form. As there,
@@ -145,6 +122,7 @@ class NonLocalAttention(AttentionAfterStage):
         reduction: how many times fewer channels the embeddings have (a multiple of 8 is taken).
 
     Example:
+        >>> import torch
         >>> from rfga.backbones.build import build_backbone
         >>> method = NonLocalAttention(build_backbone("resnet18"), num_classes=3).eval()
         >>> method.localize(torch.zeros(2, 3, 64, 96)).maps.shape
@@ -154,7 +132,8 @@ class NonLocalAttention(AttentionAfterStage):
     def __init__(
         self, backbone: Backbone, num_classes: int, *, position: int | str = -1, reduction: int = 8
     ) -> None:
-        super().__init__(backbone, num_classes, position, partial(NonLocalAttn, rd_ratio=_ratio(reduction)))
+        _attach(backbone, position, partial(NonLocalAttn, rd_ratio=_ratio(reduction)))
+        super().__init__(backbone, num_classes)
 
 
 def _ratio(reduction: int) -> float:

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from rfga.backbones.base import Backbone
 
@@ -63,6 +64,41 @@ class Method(nn.Module, ABC):
         """Those that start from nothing: heads and attached layers."""
         pretrained = {id(p) for p in self.pretrained_parameters()}
         return [p for p in self.parameters() if id(p) not in pretrained]
+
+
+class ClassMapMethod(Method):
+    """Features -> 1x1 convolution to K class maps -> global average; a class's map is its score map.
+
+    Args:
+        backbone: gives the features, with whatever layers are attached to it.
+        num_classes: K.
+    """
+
+    def __init__(self, backbone: Backbone, num_classes: int) -> None:
+        super().__init__(backbone, num_classes)
+        self.head = start_head(nn.Conv2d(backbone.out_channels, num_classes, 1))
+
+    def loss(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+        """Cross entropy of the averaged class maps."""
+        return F.cross_entropy(self.head(self.backbone(images, generator)).mean((2, 3)), labels)
+
+    @torch.no_grad()
+    def localize(self, images: Tensor, labels: Tensor | None = None) -> ScoreMaps:
+        """Logits, and for each class its channel of the head's output."""
+        return read_class_maps(self.head(self.backbone(images)), labels)
+
+
+def read_class_maps(maps: Tensor, labels: Tensor | None) -> ScoreMaps:
+    """Logits and score maps from class maps (B, K, h, w), whose averages the logits are.
+
+    Example:
+        >>> found = read_class_maps(torch.arange(8.0).view(1, 2, 2, 2), None)
+        >>> found.logits, found.labels, found.maps.shape
+        (tensor([[1.5000, 5.5000]]), tensor([[1]]), torch.Size([1, 1, 2, 2]))
+    """
+    logits = maps.mean((2, 3))
+    labels = labels_or_top(logits, labels)
+    return ScoreMaps(logits, pick_maps(maps, labels), labels)
 
 
 def start_head(head: Head) -> Head:

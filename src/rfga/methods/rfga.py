@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
-
 from rfga.backbones.base import Backbone
-from rfga.methods.base import Method, ScoreMaps, labels_or_top, pick_maps, start_head
+from rfga.methods.base import ClassMapMethod
 from rfga.nn.rfga import RFGA
 
 
-class ResidualFineGrainedAttention(Method):
+class ResidualFineGrainedAttention(ClassMapMethod):
     """Residual fine-grained attention (Sohn et al., arXiv:2104.04952).
 
     Backbone -> RFGA layer -> 1x1 convolution to K class maps -> global average. The score map of a class
@@ -29,6 +25,7 @@ class ResidualFineGrainedAttention(Method):
         light: give every channel a filter of its own (groups=C) instead of dense convolutions.
 
     Example:
+        >>> import torch
         >>> from rfga.backbones.build import build_backbone
         >>> method = ResidualFineGrainedAttention(build_backbone("resnet18"), num_classes=3).eval()
         >>> method.localize(torch.zeros(2, 3, 64, 96)).maps.shape
@@ -48,7 +45,6 @@ class ResidualFineGrainedAttention(Method):
         kernel_size: int = 3,
         light: bool = False,
     ) -> None:
-        super().__init__(backbone, num_classes)
         channels = backbone.channels[backbone.stage_name(position)]
         layer = RFGA(
             channels,
@@ -60,16 +56,4 @@ class ResidualFineGrainedAttention(Method):
             groups=channels if light else 1,
         )
         backbone.attach(position, layer)
-        self.head = start_head(nn.Conv2d(backbone.out_channels, num_classes, 1))
-
-    def loss(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
-        """Cross entropy of the averaged class maps."""
-        return F.cross_entropy(self.head(self.backbone(images, generator)).mean((2, 3)), labels)
-
-    @torch.no_grad()
-    def localize(self, images: Tensor, labels: Tensor | None = None) -> ScoreMaps:
-        """Logits, and for each class its channel of the head's output."""
-        maps = self.head(self.backbone(images))
-        logits = maps.mean((2, 3))
-        labels = labels_or_top(logits, labels)
-        return ScoreMaps(logits, pick_maps(maps, labels), labels)
+        super().__init__(backbone, num_classes)

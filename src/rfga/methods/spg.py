@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from rfga.backbones.base import MAX_BRANCH_WIDTH, Backbone
 from rfga.backbones.starts import start_xavier
-from rfga.methods.base import Method, ScoreMaps, labels_or_top, pick_maps, unit_range
+from rfga.methods.base import Method, ScoreMaps, pick_maps, read_class_maps, unit_range
 
 MIN_PIXELS = 30  # fewer than these above the threshold are too few to learn from
 SHARE_OF_MAX = 0.7  # of a map's maximum, above which pixels then are taken
@@ -118,10 +118,7 @@ class SPG(Method):
     @torch.no_grad()
     def localize(self, images: Tensor, labels: Tensor | None = None) -> ScoreMaps:
         """Logits, and for each class its channel of the head's output."""
-        maps = self.head(self.backbone(images))
-        logits = maps.mean((2, 3))
-        labels = labels_or_top(logits, labels)
-        return ScoreMaps(logits, pick_maps(maps, labels), labels)
+        return read_class_maps(self.head(self.backbone(images)), labels)
 
 
 def guidance_loss(found: Branches, labels: Tensor, size_hw: tuple[int, int], guides: Guides) -> Tensor:

@@ -8,13 +8,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from rfga.files import replacing
+from rfga.output.page import write_template
 from rfga.output.pictures import fit, jpeg_data_uri, overlay
 from rfga.types import MASK_BACKGROUND, MASK_OBJECT, ByteArray, FloatArray, Truth
-from rfga.version import __version__
 
 _PICTURE_PIXELS = 300  # longer side of a photograph: small in a page of hundreds
 _MARGIN = 1.0  # of a side, that is shown around a photograph at most, where boxes lie outside
@@ -70,24 +68,15 @@ def write_check_page(
         >>> "<h1>Check of &lt;birds&gt;</h1>" in page.read_text(encoding="utf-8")
         True
     """
-    environment = Environment(
-        loader=PackageLoader("rfga", "output"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals["picture"] = _data_uri
-    chunks = environment.get_template("check.html.jinja").generate(
+    write_template(
+        path,
+        "check.html.jinja",
         title=title,
         verdict=verdict,
         facts=facts,
         sections=sections,
-        version=__version__,
+        picture=_data_uri,
     )
-    # A picture is made when its place in the page comes, so that only one is held at a time.
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", errors="replace") as stream:
-        stream.writelines(chunks)
 
 
 def marked(

@@ -1,4 +1,4 @@
-"""One HTML file from one of the package's templates."""
+"""HTML files from the package's templates."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from rfga.version import __version__
 
 def write_template(path: Path, template: str, **values: Any) -> None:
     """Write a page, whole or not at all; its values are escaped, unless they are markup.
+
+    A function among the values is called when its place in the page comes, and what it gives is written at
+    once: so a page may hold more pictures than fit into memory.
 
     Args:
         path: the page.
@@ -29,6 +32,8 @@ def write_template(path: Path, template: str, **values: Any) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    page = environment.get_template(template).render(version=__version__, **values)
-    with replacing(path) as temporary:
-        temporary.write_text(page, encoding="utf-8", errors="replace")
+    # Macros see globals alone, so that is where functions go.
+    environment.globals |= {name: value for name, value in values.items() if callable(value)}
+    chunks = environment.get_template(template).generate(version=__version__, **values)
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", errors="replace") as stream:
+        stream.writelines(chunks)

@@ -9,13 +9,12 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from rfga.files import replacing
 from rfga.output.attention_pictures import attention_data_uri
 from rfga.output.attention_record import Attention
 from rfga.output.attention_words import short_summary
+from rfga.output.page import write_template
 from rfga.output.pictures import jpeg_data_uri, overlay
 from rfga.output.plots import (
     HISTORY,
@@ -27,7 +26,6 @@ from rfga.output.plots import (
 )
 from rfga.output.table import MEANINGS, ComparisonRow, MetricRow, compare, metric_rows
 from rfga.types import ByteArray, FloatArray, Truth
-from rfga.version import __version__
 
 __all__ = ["GalleryItem", "MethodReport", "metric_rows", "write_report"]
 
@@ -90,15 +88,9 @@ def write_report(path: Path, title: str, methods: Sequence[MethodReport], notes:
     if not names or len(set(names)) < len(names):
         raise ValueError(f"expected one or more methods, each of its own name, found {names}")
     colours = method_colours(names)
-    environment = Environment(
-        loader=PackageLoader("rfga", "output"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals |= {"picture": _picture, "attention_picture": _attention, "summary": short_summary}
-    chunks = environment.get_template("report.html.jinja").generate(
+    write_template(
+        path,
+        "report.html.jinja",
         title=title,
         notes=[*notes, *_warnings(methods)],
         methods=methods,
@@ -110,11 +102,10 @@ def write_report(path: Path, title: str, methods: Sequence[MethodReport], notes:
         history=list(_history(methods, colours)),
         kinds=[kind for kind in GALLERY_KINDS if any(method.gallery.get(kind) for method in methods)],
         attended={method.name: list(_attended(method)) for method in methods},
-        version=__version__,
+        picture=_picture,
+        attention_picture=_attention,
+        summary=short_summary,
     )
-    # A picture is made when its place in the page comes, so that only one is held at a time.
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", errors="replace") as stream:
-        stream.writelines(chunks)
 
 
 def _picture(item: GalleryItem) -> Markup:
