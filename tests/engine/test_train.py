@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import pickle
 from pathlib import Path
 from typing import Any
@@ -236,3 +237,10 @@ def test_train_takes_a_data_set_of_any_kind(tmp_path: Path) -> None:
     method = train(config, pictures, RunFolder(tmp_path / "run"), runtime=tiny.QUIET)
     assert not method.training
     assert RunFolder(tmp_path / "run").is_finished
+
+
+def test_a_few_photographs_of_each_class_train(birds: Path, tmp_path: Path) -> None:
+    run = tiny.train(birds, tmp_path / "run", train_per_class=2, epochs=1)
+    config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
+    assert config["data"]["train_photographs"] == 2 * len(json.loads((run / "classes.json").read_text()))
+    assert config["train"]["train_per_class"] == 2
