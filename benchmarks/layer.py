@@ -2,7 +2,7 @@
 
 ``python benchmarks/layer.py [--rounds 15] [--threads N]``: one process, the ways in turn, medians of wall
 time. The bound is one copy of X (what forward must do) and one addition of two such tensors (what backward
-must do).
+must do), each a new tensor, as the results of a step are.
 """
 
 from __future__ import annotations
@@ -70,7 +70,11 @@ def rows(shape: tuple[int, int, int, int], name: str, rounds: int) -> Iterator[t
     x.requires_grad_()
     small = [torch.rand(batch, channels, *n).requires_grad_() for n in ((), (height,), (width,))]
     ways: dict[str, Step] = {
-        "bound": lambda: (other.copy_(x.detach()), torch.add(x.detach(), g, out=other)),
+        "bound": lambda: (x.detach().clone(), x.detach() + g),
+        "bound, into memory that is there": lambda: (
+            other.copy_(x.detach()),
+            torch.add(x.detach(), g, out=other),
+        ),
         "calibration, plain": step(lambda: plain_calibration(x, *small), [x, *small], g),
         "calibration, fused": step(lambda: fused_calibration(x, *small), [x, *small], g),
     }

@@ -184,9 +184,9 @@ class _AxisMeans(Function):
     @once_differentiable
     def backward(ctx: Any, dx: Tensor, d_height: Tensor, d_width: Tensor) -> Tensor:
         layout = _layout(dx)
+        d_height, d_width = d_height / dx.shape[3], d_width / dx.shape[2]
         if layout is None:
-            dx.add_(d_height.unsqueeze(3) / dx.shape[3])
-            return dx.add_(d_width.unsqueeze(2) / dx.shape[2])
+            return dx.add_(d_height.unsqueeze(3)).add_(d_width.unsqueeze(2))
         small = (layout.small(d_height, dx.dtype), layout.small(d_width, dx.dtype))
         kernels.run(layout.spread, (layout.large(dx), *small))
         return dx

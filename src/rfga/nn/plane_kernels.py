@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 Array = NDArray[Any]  # float32 or float64, C order
 Kernel = TypeVar("Kernel", bound=Callable[..., None])
 
-BLOCK = 128  # channels that are worked on together in the channels-last layout: their sums stay in the cache
+BLOCK = 256  # channels that are worked on together in the channels-last layout: their sums stay in the cache
 SMALL = 1 << 15  # elements below which threads cost more than they bring
 
 
@@ -85,14 +85,47 @@ def mean_maps(arrays: tuple[Array, ...], begin: int, end: int) -> None:
 
 @_compiled
 def spread_maps(arrays: tuple[Array, ...], begin: int, end: int) -> None:
-    """Adds height[i] / W + width[j] / H to dx: the means backwards."""
+    """Adds height[i] + width[j] to dx: the means backwards, once their gradients are divided by W and H."""
     dx, height, width = arrays
-    rows, columns = dx.shape[1], dx.shape[2]
     for n in range(begin, end):
-        for i in range(rows):
-            a = height[n, i] / columns
-            for j in range(columns):
-                dx[n, i, j] += a + width[n, j] / rows
+        for i in range(dx.shape[1]):
+            a = height[n, i]
+            for j in range(dx.shape[2]):
+                dx[n, i, j] += a + width[n, j]
+
+
+# Rows of one dimension (the channels of a pixel), since the compiler uses vector instructions for these.
+
+
+@_compiled
+def _scale_row(x: Array, offset: Array, slope: Array, width: Array, y: Array) -> None:
+    for c in range(len(x)):
+        y[c] = x[c] * (offset[c] + slope[c] * width[c])
+
+
+@_compiled
+def _scale_row_backward(rows: tuple[Array, ...], sums: tuple[Array, ...]) -> None:
+    x, g, offset, slope, width, dx = rows
+    d_offset, d_slope, d_width = sums
+    for c in range(len(x)):
+        both = g[c] * x[c]
+        dx[c] = g[c] * (offset[c] + slope[c] * width[c])
+        d_offset[c] += both
+        d_slope[c] += both * width[c]
+        d_width[c] += both * slope[c]
+
+
+@_compiled
+def _add_row(x: Array, height: Array, width: Array) -> None:
+    for c in range(len(x)):
+        height[c] += x[c]
+        width[c] += x[c]
+
+
+@_compiled
+def _spread_row(dx: Array, height: Array, width: Array) -> None:
+    for c in range(len(dx)):
+        dx[c] += height[c] + width[c]
 
 
 @_compiled
@@ -104,9 +137,9 @@ def scale_pixels(arrays: tuple[Array, ...], begin: int, end: int) -> None:
         b, first = part // blocks, part % blocks * BLOCK
         last = min(first + BLOCK, x.shape[3])
         for i in range(x.shape[1]):
+            a, s = offset[b, i, first:last], slope[b, i, first:last]
             for j in range(x.shape[2]):
-                for c in range(first, last):
-                    y[b, i, j, c] = x[b, i, j, c] * (offset[b, i, c] + slope[b, i, c] * width[b, j, c])
+                _scale_row(x[b, i, j, first:last], a, s, width[b, j, first:last], y[b, i, j, first:last])
 
 
 @_compiled
@@ -118,13 +151,11 @@ def scale_pixels_backward(arrays: tuple[Array, ...], begin: int, end: int) -> No
         b, first = part // blocks, part % blocks * BLOCK
         last = min(first + BLOCK, x.shape[3])
         for i in range(x.shape[1]):
+            a, s = offset[b, i, first:last], slope[b, i, first:last]
+            d_a, d_s = d_offset[b, i, first:last], d_slope[b, i, first:last]
             for j in range(x.shape[2]):
-                for c in range(first, last):
-                    both = g[b, i, j, c] * x[b, i, j, c]
-                    dx[b, i, j, c] = g[b, i, j, c] * (offset[b, i, c] + slope[b, i, c] * width[b, j, c])
-                    d_offset[b, i, c] += both
-                    d_slope[b, i, c] += both * width[b, j, c]
-                    d_width[b, j, c] += both * slope[b, i, c]
+                rows = (x[b, i, j, first:last], g[b, i, j, first:last], a, s, width[b, j, first:last])
+                _scale_row_backward((*rows, dx[b, i, j, first:last]), (d_a, d_s, d_width[b, j, first:last]))
 
 
 @_compiled
@@ -138,29 +169,22 @@ def mean_pixels(arrays: tuple[Array, ...], begin: int, end: int) -> None:
         last = min(first + BLOCK, channels)
         for i in range(rows):
             for j in range(columns):
-                for c in range(first, last):
-                    height[b, i, c] += x[b, i, j, c]
-                    width[b, j, c] += x[b, i, j, c]
-            for c in range(first, last):
-                height[b, i, c] /= columns
-        for j in range(columns):
-            for c in range(first, last):
-                width[b, j, c] /= rows
+                _add_row(x[b, i, j, first:last], height[b, i, first:last], width[b, j, first:last])
+        height[b, :, first:last] /= columns
+        width[b, :, first:last] /= rows
 
 
 @_compiled
 def spread_pixels(arrays: tuple[Array, ...], begin: int, end: int) -> None:
     """As ``spread_maps``."""
     dx, height, width = arrays
-    rows, columns, channels = dx.shape[1], dx.shape[2], dx.shape[3]
-    blocks = (channels + BLOCK - 1) // BLOCK
+    blocks = (dx.shape[3] + BLOCK - 1) // BLOCK
     for part in range(begin, end):
         b, first = part // blocks, part % blocks * BLOCK
-        last = min(first + BLOCK, channels)
-        for i in range(rows):
-            for j in range(columns):
-                for c in range(first, last):
-                    dx[b, i, j, c] += height[b, i, c] / columns + width[b, j, c] / rows
+        last = min(first + BLOCK, dx.shape[3])
+        for i in range(dx.shape[1]):
+            for j in range(dx.shape[2]):
+                _spread_row(dx[b, i, j, first:last], height[b, i, first:last], width[b, j, first:last])
 
 
 def run(kernel: Callable[[tuple[Array, ...], int, int], None], arrays: tuple[Array, ...]) -> None:
