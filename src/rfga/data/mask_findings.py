@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
 from rfga.data.coverage import TruthOf, coverage_findings
 from rfga.data.findings import Finding, Shot
-from rfga.data.images import find_images, opened, path_key
+from rfga.data.images import opened
+from rfga.data.truth import match_masks
 from rfga.types import MASK_BACKGROUND, MASK_IGNORED, MASK_OBJECT, UserError
 
 _GREY = ("1", "L")  # Pillow's modes
@@ -31,30 +32,6 @@ def mask_findings(path: Path, of: TruthOf) -> Iterator[Finding]:
                 kind, of.survey.file(index), said, others=(str(mask.relative_to(path)),), shots=(shot,)
             )
     yield from coverage_findings(path, of, {of.index(image_id) for image_id in masks}, unknown)
-
-
-def match_masks(path: Path, image_ids: Sequence[str]) -> tuple[dict[str, Path], list[str]]:
-    """The mask of each photograph that has one, and the masks of no photograph.
-
-    Example:
-        >>> from tempfile import TemporaryDirectory
-        >>> with TemporaryDirectory() as folder:
-        ...     for name in ("a.png", "c.png"):
-        ...         (Path(folder) / name).touch()
-        ...     found, unused = match_masks(Path(folder), ["a.jpg", "b.jpg"])
-        >>> list(found), unused
-        (['a.jpg'], ['c.png'])
-    """
-    masks = {path_key(name): name for name in sorted(find_images(path, (".png",)))}
-    found, used = {}, set()
-    for image_id in image_ids:
-        key = path_key(image_id)
-        for name in (f"{key}.png", str(PurePosixPath(key).with_suffix(".png"))):
-            if name in masks:
-                found[image_id] = path / masks[name]
-                used.add(name)
-                break
-    return found, [name for key, name in masks.items() if key not in used]
 
 
 def _wrong(mask: Path, size_hw: tuple[int, ...]) -> Iterator[tuple[str, str]]:

@@ -80,6 +80,30 @@ class CocoTruth(BoxTruth):
         self.require_boxes(path, len(images), "give file_name relative to that folder (CLASS/NAME)")
 
 
+def match_masks(path: Path, image_ids: Sequence[str]) -> tuple[dict[str, Path], list[str]]:
+    """The mask of each photograph that has one, and the masks of no photograph.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     for name in ("a.png", "c.png"):
+        ...         (Path(folder) / name).touch()
+        ...     found, unused = match_masks(Path(folder), ["a.jpg", "b.jpg"])
+        >>> list(found), unused
+        (['a.jpg'], ['c.png'])
+    """
+    masks = {path_key(name): name for name in sorted(find_images(path, (".png",)))}
+    found, used = {}, set()
+    for image_id in image_ids:
+        key = path_key(image_id)
+        for name in (f"{key}.png", str(PurePosixPath(key).with_suffix(".png"))):
+            if name in masks:
+                found[image_id] = path / masks[name]
+                used.add(name)
+                break
+    return found, [name for key, name in masks.items() if key not in used]
+
+
 class MaskTruth:
     """PNG masks (255 object, 0 background, 128 ignored) at the photograph's relative path.
 
@@ -87,24 +111,13 @@ class MaskTruth:
     """
 
     def __init__(self, path: Path, split_folder: Path, image_ids: Sequence[str]) -> None:
-        masks = {path_key(name): name for name in sorted(find_images(path, (".png",)))}
         self._path, self._split_folder = path, split_folder
-        self._masks: dict[str, Path] = {}
-        used = set()
-        for image_id in image_ids:
-            long, short = (
-                path_key(image_id) + ".png",
-                path_key(str(PurePosixPath(image_id).with_suffix(".png"))),
-            )
-            found = long if long in masks else short
-            if found in masks:
-                self._masks[image_id] = path / masks[found]
-                used.add(found)
-        self.missing_images = tuple(name for key, name in masks.items() if key not in used)
+        self._masks, unused = match_masks(path, image_ids)
+        self.missing_images = tuple(unused)
         self.images_without_truth = tuple(image_id for image_id in image_ids if image_id not in self._masks)
         if not self._masks:
             raise UserError(
-                f"expected masks of the photographs in {split_folder}, found {len(masks)} PNG files in "
+                f"expected masks of the photographs in {split_folder}, found {len(unused)} PNG files in "
                 f"{path} and none at a photograph's relative path: name them CLASS/NAME.png"
             )
 

@@ -1,4 +1,4 @@
-"""Means along the axes and calibration of feature maps, at the speed of memory, forwards and backwards.
+"""Means along the axes and calibration of feature maps, without any other tensor of their size.
 
 Every form of feature calibration in this package is one product with a factor of low rank,
 
