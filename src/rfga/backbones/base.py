@@ -150,6 +150,15 @@ class Backbone(nn.Module):
         """After which places features are to be erased in training: each of the last three stages."""
         return self.stages[-3:]
 
+    @property
+    def middle_place(self) -> str:
+        """Where features tell the parts of one thing alike: the last but one of the network's own stages.
+
+        Later features are of what names the class, earlier ones of edges and colours.
+        """
+        own = [name for name in self.stages if name != NECK and name not in self._ends_alone]
+        return own[-2] if len(own) > 1 else self.stages[0]
+
     def open_taps(self) -> Taps:
         """Make ready for side branches and tell where they begin: after the two stages before the last.
 

@@ -6,6 +6,7 @@ METHODS = {
     "spg": "rfga.methods.spg:SPG",
     "adl": "rfga.methods.adl:ADL",
     "rfga": "rfga.methods.rfga:ResidualFineGrainedAttention",
+    "rfga-spread": "rfga.methods.rfga:SpreadAttention",
     "has": "rfga.methods.has:HaS",
     "cutmix": "rfga.methods.cutmix:CutMix",
     "se": "rfga.methods.attention_layers:SqueezeExcitation",

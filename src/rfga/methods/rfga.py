@@ -1,10 +1,20 @@
-"""RFGA: a residual fine-grained attention layer after the last stage, and a 1x1 convolution as head."""
+"""RFGA: a residual fine-grained attention layer after the last stage, and a 1x1 convolution as head.
+
+The published form, and one whose maps are spread along the self-similarity of earlier features.
+"""
 
 from __future__ import annotations
 
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
 from rfga.backbones.base import Backbone
-from rfga.methods.base import ClassMapMethod
+from rfga.methods.base import ClassMapMethod, ScoreMaps, read_class_maps
 from rfga.nn.rfga import RFGA
+from rfga.nn.self_similarity import self_similarity, spread
+
+_MOMENTUM = 0.1  # of the middle features' mean, as batch normalisation has it
 
 
 class ResidualFineGrainedAttention(ClassMapMethod):
@@ -19,7 +29,8 @@ class ResidualFineGrainedAttention(ClassMapMethod):
         position: the stage that the layer follows, by name or by place (-1 is the last).
         views: which of channel, height and width take part, joined by "+".
         expansion: how the views combine: sum, product or mean.
-        calibration: how attention acts on features: residual X+X*M, plain X*M, or weighted X*(0.35+0.65*M).
+        calibration: how attention acts on features: residual X+X*M, plain X*M, weighted X*(0.35+0.65*M), or
+            gradual X+g*X*(M-m) with gains g that are learned, from zero.
         gate: sigmoid, or softmax over the axis of each view.
         kernel_size: odd length of the layer's convolutions.
         light: give every channel a filter of its own (groups=C) instead of dense convolutions.
@@ -57,3 +68,77 @@ class ResidualFineGrainedAttention(ClassMapMethod):
         )
         backbone.attach(position, layer)
         super().__init__(backbone, num_classes)
+
+
+class SpreadAttention(ClassMapMethod):
+    """RFGA whose class maps are spread along the self-similarity of the network's middle features.
+
+    Not in the paper. Every place of a class map becomes the mean of the places whose middle features are
+    alike, so that evidence found in the most telling part reaches the rest of the object. Training is
+    RFGA's, of a form that starts as an identity; besides, it keeps the mean of the middle features, which is
+    taken off before they are compared. What was measured: docs/research/rfga-log.md.
+
+    Args:
+        backbone: gives the features.
+        num_classes: K.
+        layer: put the RFGA layer after the last stage; without it, the maps that are spread are CAM's.
+        light: give every channel of the layer a filter of its own (groups=C) instead of dense convolutions.
+        calibration: of the layer, as for rfga.
+        power: of the cosines; the larger, the less do places take part that are alike by half.
+        times: how often the maps are spread.
+
+    Example:
+        >>> from rfga.backbones.build import build_backbone
+        >>> method = SpreadAttention(build_backbone("resnet18"), num_classes=3).eval()
+        >>> method.localize(torch.zeros(2, 3, 64, 96)).maps.shape
+        torch.Size([2, 1, 4, 6])
+    """
+
+    middle_mean: Tensor
+    batches_seen: Tensor
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        num_classes: int,
+        *,
+        layer: bool = True,
+        light: bool = True,
+        calibration: str = "gradual",
+        power: float = 2.0,
+        times: int = 2,
+    ) -> None:
+        if not power > 0 or times < 0:
+            raise ValueError(f"expected power above 0 and times of at least 0, found {power} and {times}")
+        channels = backbone.out_channels
+        if layer:
+            backbone.attach(-1, RFGA(channels, calibration=calibration, groups=channels if light else 1))
+        super().__init__(backbone, num_classes)
+        self.power, self.times = power, times
+        self._middle = backbone.middle_place
+        self.register_buffer("middle_mean", torch.zeros(backbone.channels[self._middle]))
+        self.register_buffer("batches_seen", torch.zeros((), dtype=torch.long))
+
+    def loss(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+        """Cross entropy of the averaged class maps, before they are spread."""
+        features, (middle,) = self.backbone.forward_places(images, [self._middle], generator)
+        if self.training:
+            self._follow(middle.detach())
+        return F.cross_entropy(self.head(features).mean((2, 3)), labels)
+
+    @torch.no_grad()
+    def localize(self, images: Tensor, labels: Tensor | None = None) -> ScoreMaps:
+        """Logits of the maps as they are, and the spread maps."""
+        features, (middle,) = self.backbone.forward_places(images, [self._middle])
+        found = read_class_maps(self.head(features), labels)
+        middle = middle - self.middle_mean.to(middle.dtype)[:, None, None]
+        if middle.shape[2:] != found.maps.shape[2:]:
+            middle = F.interpolate(middle, size=found.maps.shape[2:], mode="area")
+        similarity = self_similarity(middle.float(), self.power).to(found.maps.dtype)
+        return ScoreMaps(found.logits, spread(found.maps, similarity, self.times), found.labels)
+
+    def _follow(self, middle: Tensor) -> None:
+        """Let the mean follow that of a batch; the first one sets it."""
+        share = torch.where(self.batches_seen == 0, 1.0, _MOMENTUM)
+        self.middle_mean += share * (middle.float().mean((0, 2, 3)) - self.middle_mean)
+        self.batches_seen += 1
