@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Any
 from rfga.version import __version__
 
 if TYPE_CHECKING:
+    from rfga.engine.load import load
     from rfga.engine.localizer import Localizer
+    from rfga.engine.photographs import Found
     from rfga.metrics.localization import LocalizationMetrics
     from rfga.nn.rfga import RFGA
     from rfga.types import Prediction, Sample, Truth, UserError
 
 _HOMES = {
+    "Found": "rfga.engine.photographs",
     "RFGA": "rfga.nn.rfga",
     "Localizer": "rfga.engine.localizer",
     "LocalizationMetrics": "rfga.metrics.localization",
@@ -19,10 +22,12 @@ _HOMES = {
     "Sample": "rfga.types",
     "Truth": "rfga.types",
     "UserError": "rfga.types",
+    "load": "rfga.engine.load",
 }
 
 __all__ = [
     "RFGA",
+    "Found",
     "LocalizationMetrics",
     "Localizer",
     "Prediction",
@@ -30,11 +35,14 @@ __all__ = [
     "Truth",
     "UserError",
     "__version__",
+    "load",
 ]
 
 
 def __getattr__(name: str) -> Any:
     """Load a public name from its home when it is first asked for."""
+    if name == "metrics":
+        return import_module("rfga.metrics")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)
@@ -42,4 +50,4 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     """The public names, those not loaded yet among them."""
-    return sorted(__all__)
+    return sorted([*__all__, "metrics"])

@@ -144,7 +144,7 @@ def _as_maps(features: Callable[[Tensor], Tensor], layout: str | int, images: Te
         # One token per square patch: their number and the image's shape give the grid.
         side = round((images.shape[2] * images.shape[3] / max(1, tokens.shape[1])) ** 0.5)
         grid_hw = images.shape[2] // side, images.shape[3] // side
-        return tokens.transpose(1, 2).reshape(len(tokens), -1, *grid_hw)
+        return tokens.transpose(1, 2).reshape(tokens.shape[0], -1, *grid_hw)
     return out
 
 

@@ -61,13 +61,12 @@ class ACoL(Method):
         maps_a = self.head_a(features)
         logits = maps_a.mean((2, 3))
         labels = labels_or_top(logits, labels)
-        found = []
-        for number in range(labels.shape[1]):  # the second head sees other features for each class
-            one = labels[:, number, None]
-            class_map = pick_maps(maps_a, one)
-            complement = pick_maps(self._second(features, class_map), one)
-            found.append(torch.maximum(unit_range(class_map), unit_range(complement)))
-        return ScoreMaps(logits, torch.cat(found, 1), labels)
+        class_maps = pick_maps(maps_a, labels)
+        # The second head sees other features for each class: as images of their own, (B * n, C, h, w).
+        each = features[:, None].expand(-1, labels.shape[1], -1, -1, -1).flatten(0, 1)
+        maps_b = self._second(each, class_maps.flatten(0, 1)[:, None])
+        complements = pick_maps(maps_b, labels.flatten()[:, None]).view_as(class_maps)
+        return ScoreMaps(logits, torch.maximum(unit_range(class_maps), unit_range(complements)), labels)
 
     def _second(self, features: Tensor, class_map: Tensor) -> Tensor:
         """The second head's maps (B, K, h, w)."""

@@ -127,11 +127,14 @@ def labels_or_top(logits: Tensor, labels: Tensor | None) -> Tensor:
     """
     if labels is None:
         return logits.argmax(1, keepdim=True)
-    if labels.ndim not in (1, 2) or len(labels) != len(logits):
+    if labels.ndim not in (1, 2) or labels.shape[0] != logits.shape[0]:
         raise ValueError(
             f"expected labels (B,) or (B, n) for {len(logits)} images, found {tuple(labels.shape)}"
         )
-    if len(labels) and not (int(labels.min()) >= 0 and int(labels.max()) < logits.shape[1]):
+    # An exporter records operations for batches of any size, on numbers that it does not know: nothing may
+    # depend on these, and len() would fix the size.
+    known = not torch.compiler.is_compiling() and len(labels)
+    if known and not (int(labels.min()) >= 0 and int(labels.max()) < logits.shape[1]):
         raise ValueError(
             f"expected labels in 0..{logits.shape[1] - 1}, found {sorted(set(labels.flatten().tolist()))}"
         )

@@ -1,0 +1,49 @@
+"""``rfga export``: its flags, and what carries it out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import ArgumentParser
+
+from rfga.cli_print import say
+from rfga.engine.model_export import EXPORTERS
+
+
+def add_export(command: ArgumentParser) -> None:
+    """Put the flags below the command ``export``."""
+    add = command.add_argument
+    add("run", type=str, help="run folder that rfga train made")
+    add("--format", choices=tuple(EXPORTERS), default="onnx", help="what to write")
+    add("--out", type=str, required=True, help="file (.onnx, .pt2) or folder to write")
+    add("--overwrite", action="store_true", help="replace an earlier export")
+    add("--json", type=str | None, default=None, metavar="FILE", help="write the numbers there too")
+    add("--quiet", action="store_true", help="print nothing but errors and results")
+
+
+def run_export(values: dict[str, Any], explicit: set[str]) -> None:
+    """Carry out the command."""
+    from rfga.engine.model_export.command import ExportCommand, export_run
+    from rfga.files import require_writable, write_json
+
+    file = None if values["json"] is None else Path(values["json"])
+    if file is not None:
+        require_writable(file)
+    command = ExportCommand(Path(values["run"]), Path(values["out"]), values["format"], values["overwrite"])
+    say(values, f"exporting {command.run}, which takes up to a minute")
+    exported = export_run(command)
+    found = exported.agreement
+    if found is None:
+        print("the folder loads as the same model")
+    else:
+        apart = (
+            f"; {found.maps_apart} of {found.maps_checked} maps differ by more" if found.maps_apart else ""
+        )
+        print(
+            f"agrees with the run on random input to {max(found.logits, found.maps):.1e} of the largest value"
+            f"{apart}"
+        )
+    if file is not None:
+        write_json(file, exported.to_dict())
+    say(values, f"{exported.path}: {exported.bytes / 1e6:.1f} MB")
