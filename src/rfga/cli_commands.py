@@ -4,37 +4,45 @@ from __future__ import annotations
 
 import sys
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rfga.cli_ablate import run_ablate
 from rfga.cli_attention import run_attention
+from rfga.cli_build import run_build
 from rfga.cli_data import ACTIONS, run_data
+from rfga.cli_export import run_export
 from rfga.cli_print import print_benchmark, print_comparison, print_metrics, print_table, say
-from rfga.types import UserError
-
-if TYPE_CHECKING:
-    from rfga.engine.config import RunPolicy, Runtime
+from rfga.cli_serve import run_serve
+from rfga.cli_values import (
+    given_settings,
+    option_pairs,
+    optional_path,
+    policy_of,
+    runtime_of,
+    writable,
+    write_json_to,
+)
+from rfga.output.letters import legible
 
 LISTED = 10  # of photographs that were left out or failed
 
 
 def _train(values: dict[str, Any], explicit: set[str]) -> None:
-    from rfga.cli_parser import setting_names
     from rfga.engine.workflow import TrainCommand, recipe_line, train_and_report
 
     command = TrainCommand(
         data=values["data"],
         out=Path(values["out"]),
-        settings={name: values[name] for name in setting_names() if name in explicit},
-        options=_options(values["set"]),
+        settings=given_settings(values, explicit),
+        options=option_pairs(values["set"]),
         recipe=values["config"],
-        truth=_path(values["truth"]),
-        policy=_policy(values),
+        truth=optional_path(values["truth"]),
+        policy=policy_of(values),
     )
-    result = train_and_report(command, _runtime(values))
+    result = train_and_report(command, runtime_of(values))
     if result is not None:
         print_metrics([result])
     _print_line(recipe_line(command.out))
@@ -45,9 +53,9 @@ def _evaluate(values: dict[str, Any], explicit: set[str]) -> None:
     from rfga.engine.report import evaluation_notes
     from rfga.engine.workflow import EvaluateCommand, evaluate_run, recipe_line
 
-    file = _writable(values["json"])
+    file = writable(values["json"])
     command = EvaluateCommand(
-        truth=_path(values["truth"]),
+        truth=optional_path(values["truth"]),
         split=values["split"],
         step=values["step"],
         threshold=values["threshold"],
@@ -55,13 +63,13 @@ def _evaluate(values: dict[str, Any], explicit: set[str]) -> None:
         batch_size=values["batch_size"],
         maps_from=values["maps_from"],
     )
-    evaluation = evaluate_run(Path(values["run"]), values["data"], command, _runtime(values))
+    evaluation = evaluate_run(Path(values["run"]), values["data"], command, runtime_of(values))
     for note in evaluation_notes(evaluation):
         say(values, note)
     print_metrics([evaluation.result])
     if values["maps_from"] is None:  # a recipe's number is of the method's own maps
         _print_line(recipe_line(Path(values["run"]), evaluation.result["split"]))
-    _write_json(file, evaluation.result)
+    write_json_to(file, evaluation.result)
     say(values, f"report: {Path(values['run']) / 'report.html'}")
 
 
@@ -69,14 +77,18 @@ def _localize(values: dict[str, Any], explicit: set[str]) -> None:
     from rfga.engine.localize_output import LocalizeOptions
     from rfga.engine.workflow import LocalizeCommand, localize_paths
 
-    file = _writable(values["json"])
+    file = writable(values["json"])
     options = LocalizeOptions(
         formats=tuple(name.strip() for name in values["format"].split(",")),
         labels=values["labels"],
         max_boxes=values["max_boxes"],
+        second_look=values["second_look"],
+        review=values["review"],
         pictures=not values["no_pictures"],
         maps=values["maps"],
         masks=values["masks"],
+        refine=values["refine"],
+        sam_weights=optional_path(values["sam_weights"]),
         batch_size=values["batch_size"],
         photographs=values["photographs"],
     )
@@ -88,25 +100,29 @@ def _localize(values: dict[str, Any], explicit: set[str]) -> None:
         threshold=values["threshold"],
         normalisation=values["normalisation"],
         maps_from=values["maps_from"],
-        policy=_policy(values),
+        policy=policy_of(values),
     )
-    summary = localize_paths(command, _runtime(values))
+    summary = localize_paths(command, runtime_of(values))
     for name, reason in list(summary.failed.items())[:LISTED]:
-        print(f"failed {name}: {reason}", file=sys.stderr)
+        print(legible(f"failed {name}: {reason}"), file=sys.stderr)
     if len(summary.failed) > LISTED:
         print(f"and {len(summary.failed) - LISTED} more failed; summary.json lists them all", file=sys.stderr)
     print(
         f"{summary.inputs} photographs: {summary.done} done, {summary.skipped} skipped (done before), "
         f"{len(summary.failed)} failed; {summary.without_box} without a box; in {values['out']}"
     )
-    _write_json(file, asdict(summary))
+    for warning, count in summary.warnings.items():
+        say(values, f"{count} with the warning: {warning}")
+    if options.review:
+        say(values, f"look at the worst first: {command.out / 'review.html'}")
+    write_json_to(file, asdict(summary))
 
 
 def _demo(values: dict[str, Any], explicit: set[str]) -> None:
     from rfga.engine.demo import run_demo
 
     results = run_demo(
-        Path(values["out"]), seed=values["seed"], overwrite=values["overwrite"], runtime=_runtime(values)
+        Path(values["out"]), seed=values["seed"], overwrite=values["overwrite"], runtime=runtime_of(values)
     )
     print_comparison(results.evaluations, results.names)
     for note in results.notes:
@@ -118,7 +134,7 @@ def _demo(values: dict[str, Any], explicit: set[str]) -> None:
 def _score(values: dict[str, Any], explicit: set[str]) -> None:
     from rfga.engine.score import ScoreOptions, score, write_curves
 
-    file = _writable(values["json"])
+    file = writable(values["json"])
     options = ScoreOptions(
         step=values["step"],
         normalisation=values["normalisation"],
@@ -126,43 +142,42 @@ def _score(values: dict[str, Any], explicit: set[str]) -> None:
         threshold=values["threshold"],
         quiet=values["quiet"],
     )
-    found = score(Path(values["maps"]), Path(values["metadata"]), _path(values["masks"]), options)
+    found = score(Path(values["maps"]), Path(values["metadata"]), optional_path(values["masks"]), options)
     for name, reason in found.problems[:LISTED]:
-        print(f"{values['policy']} {name}: {reason}", file=sys.stderr)
+        print(legible(f"{values['policy']} {name}: {reason}"), file=sys.stderr)
     if len(found.problems) > LISTED:
         print(f"and {len(found.problems) - LISTED} more", file=sys.stderr)
     print_metrics([found.result])
-    _write_json(file, found.result)
+    write_json_to(file, found.result)
     if values["curves"] is not None:
         for path in write_curves(found, Path(values["curves"])):
             say(values, f"curves: {path}")
 
 
 def _benchmark(values: dict[str, Any], explicit: set[str]) -> None:
-    from rfga.cli_parser import setting_names
     from rfga.engine.benchmark import require_all_done, run_benchmark
     from rfga.engine.benchmark_plan import BenchmarkCommand
     from rfga.output.benchmark_table import make_table
 
-    file = _writable(values["json"])
+    file = writable(values["json"])
     axes = ("methods", "backbones", "seeds", "normalisations")
     command = BenchmarkCommand(
         data=values["data"],
         out=Path(values["out"]),
         **{name: values[name].split(",") for name in axes if name in explicit},
-        settings={name: values[name] for name in setting_names() if name in explicit & values.keys()},
-        options=_options(values["set"]),
+        settings=given_settings(values, explicit),
+        options=option_pairs(values["set"]),
         recipe=values["config"],
         split=values["split"],
-        truth=_path(values["truth"]),
-        val_truth=_path(values["val_truth"]),
+        truth=optional_path(values["truth"]),
+        val_truth=optional_path(values["val_truth"]),
         few_shot=not values["no_few_shot"],
         few_shot_epochs=values["few_shot_epochs"],
-        policy=_policy(values),
+        policy=policy_of(values),
     )
-    found = run_benchmark(command, _runtime(values))
+    found = run_benchmark(command, runtime_of(values))
     print_benchmark(make_table(found))
-    _write_json(file, found)
+    write_json_to(file, found)
     say(values, f"tables: {command.out / 'benchmark.html'}, table.md and table.csv beside it")
     require_all_done(found, str(command.out))
 
@@ -189,10 +204,13 @@ RUNNERS: dict[str, Callable[[dict[str, Any], set[str]], None]] = {
     "demo": _demo,
     "train": _train,
     "evaluate": _evaluate,
+    "build": run_build,
     "localize": _localize,
     "benchmark": _benchmark,
     "ablate": run_ablate,
+    "export": run_export,
     "attention": run_attention,
+    "serve": run_serve,
     "score": _score,
     "methods": _methods,
     "recipes": _recipes,
@@ -204,49 +222,6 @@ SUBCOMMANDS = {"data": tuple(ACTIONS)}
 """Command -> the names of its subcommands, where it has any."""
 
 
-def _runtime(values: Mapping[str, Any]) -> Runtime:
-    from rfga.engine.config import Runtime
-
-    return Runtime(device=values["device"], workers=values["workers"], quiet=values["quiet"])
-
-
-def _policy(values: Mapping[str, Any]) -> RunPolicy:
-    from rfga.engine.config import RunPolicy
-
-    return RunPolicy(resume=values["resume"], overwrite=values["overwrite"])
-
-
 def _print_line(line: str | None) -> None:
     if line is not None:
         print(line)
-
-
-def _path(value: str | None) -> Path | None:
-    return None if value is None else Path(value)
-
-
-def _writable(value: str | None) -> Path | None:
-    """A file to write at the end of long work, seen to be possible before it."""
-    from rfga.files import require_writable
-
-    path = _path(value)
-    if path is not None:
-        require_writable(path)
-    return path
-
-
-def _write_json(file: Path | None, value: Mapping[str, Any]) -> None:
-    from rfga.files import write_json
-
-    if file is not None:
-        write_json(file, value)
-
-
-def _options(pairs: Sequence[str]) -> dict[str, str]:
-    options = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals:
-            raise UserError(f"expected --set KEY=VALUE, found {pair}: see rfga methods NAME for the options")
-        options[key.strip().replace("-", "_")] = value.strip()
-    return options

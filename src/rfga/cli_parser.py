@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from dataclasses import MISSING, fields
-from functools import cache
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from docstring_parser import parse as parse_docstring
@@ -13,10 +12,15 @@ from jsonargparse import ArgumentParser
 
 from rfga.cli_ablate import NOT_SETTINGS, add_ablate
 from rfga.cli_attention import add_attention
+from rfga.cli_build import NOT_SETTINGS as NOT_BUILD_SETTINGS
+from rfga.cli_build import add_build
 from rfga.cli_data import add_data
+from rfga.cli_export import add_export
+from rfga.cli_serve import add_serve
 from rfga.data import DATASETS
 from rfga.data.base import SPLIT_ALIASES, SPLITS
 from rfga.engine.config import METHOD_NAMES, POSTHOC_NAMES, Device, Normalisation, TrainConfig
+from rfga.engine.refiners import NO_REFINER, REFINER_NAMES
 from rfga.output.export import FORMATS
 from rfga.version import __version__
 
@@ -113,6 +117,15 @@ def _add_ablate(command: ArgumentParser) -> None:
     _add_runtime(command)
 
 
+def _add_build(command: ArgumentParser) -> None:
+    command.add_argument("data", type=str, help=DATA_HELP)
+    add_build(command)
+    truth = f"boxes or masks of val, where they are known: {TRUTH_HELP}"
+    command.add_argument("--truth", type=str | None, default=None, help=truth)
+    _add_settings(command, without=NOT_BUILD_SETTINGS)
+    _add_runtime(command)
+
+
 def _add_evaluate(command: ArgumentParser) -> None:
     add = command.add_argument
     add("run", type=str, help="run folder that rfga train made")
@@ -139,11 +152,20 @@ def _add_localize(command: ArgumentParser) -> None:
         help="how yolo/images gets the photographs, without which YOLO does not find their boxes",
     )
     add("--labels", type=str | None, default=None, help="class to box: folder, predicted, or a file")
-    add("--threshold", type=str, default="auto", help="auto, or a fraction of the map's maximum")
+    add(
+        "--threshold",
+        type=str,
+        default="auto",
+        help="fraction of the map's maximum; auto: chosen on boxes of val, else estimated without boxes",
+    )
     add("--max-boxes", type=int, default=1, help="boxes per photograph at most")
+    add("--second-look", action="store_true", help="judge each box by another pass, for better confidence")
+    add("--review", type=int, default=500, help="photographs on the review sheet at most; 0 for no sheet")
     add("--no-pictures", action="store_true", help="do not write photographs with their boxes")
     add("--maps", action="store_true", help="write score maps as .npy")
     add("--masks", action="store_true", help="write what is above the threshold as masks")
+    add("--refine", choices=REFINER_NAMES, default=NO_REFINER, help="write masks, refined in this way")
+    add("--sam-weights", type=str | None, default=None, metavar="DIR", help="folder of the model of sam")
     add("--resume", action="store_true", help="go on with a run that was stopped")
     add("--overwrite", action="store_true", help="replace the output of an earlier run")
     add("--json", type=str | None, default=None, metavar="FILE", help="write the summary there too")
@@ -203,12 +225,6 @@ def _add_runtime(command: ArgumentParser) -> None:
     add("--quiet", action="store_true", help="print nothing but errors and results")
 
 
-@cache
-def setting_names() -> tuple[str, ...]:
-    """The settings of training that are flags of their own."""
-    return tuple(f.name for f in fields(TrainConfig) if f.name != "options")
-
-
 def _add_settings(command: ArgumentParser, without: Collection[str] = ()) -> None:
     """One flag for each setting of training, typed and explained as ``TrainConfig`` has it."""
     hints: dict[str, Any] = get_type_hints(TrainConfig)
@@ -246,11 +262,14 @@ def usage_sentence(error: Exception, command: str) -> str:
 COMMANDS = {
     "demo": ("train CAM and RFGA on embedded pictures and compare them", _add_demo),
     "train": ("train on class folders of photographs", _add_train),
+    "build": ("from class folders to a checked set of boxes, in one go", _add_build),
     "evaluate": ("measure a run on photographs whose boxes or masks are known", _add_evaluate),
     "localize": ("boxes for photographs", _add_localize),
     "benchmark": ("compare methods x backbones x seeds, beside the literature", _add_benchmark),
     "ablate": ("change every mechanism of RFGA by itself, beside the full layer", _add_ablate),
+    "export": ("write a run as ONNX, as a torch program, or as a folder for a hub", add_export),
     "attention": ("picture what the attention layer of a run does with photographs", add_attention),
+    "serve": ("open a local page to drop photographs on", add_serve),
     "score": ("measure score maps of any tool against the benchmark's lists", _add_score),
     "methods": ("list the methods, or explain the options of one", _add_methods),
     "recipes": ("list the literature's recipes with their numbers, or print one", _add_recipes),
