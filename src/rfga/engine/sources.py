@@ -6,24 +6,35 @@ from typing import Any
 
 from rfga.engine.config import OWN_MAPS
 from rfga.engine.run_folder import RunFolder
-from rfga.engine.thresholds import FIXED_THRESHOLDS, val_thresholds
+from rfga.engine.thresholds import (
+    FIXED,
+    FIXED_THRESHOLDS,
+    LABEL_FREE,
+    VAL,
+    label_free_estimate,
+    val_thresholds,
+)
 
 
 def threshold_sources(
     run: RunFolder, split: str, normalisation: str, given: float | None, *, maps: str = OWN_MAPS
 ) -> dict[str, Any]:
-    """The validation split's thresholds where this is another split, and a fixed one.
+    """What was estimated without boxes, the validation split's thresholds on another split, and a fixed one.
 
     Args:
-        run: may hold thresholds chosen on its validation split.
+        run: may hold an estimate, and thresholds chosen on its validation split.
         split: that is evaluated; on val itself the oracle is that choice.
         normalisation: of the maps.
         given: the user's threshold; None takes the default of the normalisation.
         maps: the method's own, or the name of another kind; thresholds belong to their kind of maps.
     """
     sources: dict[str, Any] = {}
-    chosen = val_thresholds(run.read_metrics(), normalisation, maps)
+    metrics = run.read_metrics()
+    estimated = label_free_estimate(metrics, normalisation, maps)
+    if estimated is not None:  # first, to stand beside the oracle
+        sources[LABEL_FREE] = estimated
+    chosen = val_thresholds(metrics, normalisation, maps)
     if chosen is not None and split != "val":
-        sources["val"] = chosen
-    sources["fixed"] = FIXED_THRESHOLDS[normalisation] if given is None else given
+        sources[VAL] = chosen
+    sources[FIXED] = FIXED_THRESHOLDS[normalisation] if given is None else given
     return sources

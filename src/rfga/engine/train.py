@@ -19,10 +19,13 @@ from rfga.engine.build import all_options, build_method, trained_method
 from rfga.engine.callbacks import EpochCheckpoint, EpochMeter, History, WholeFile
 from rfga.engine.config import RunPolicy, Runtime, TrainConfig
 from rfga.engine.devices import lightning_precision, pick_device, pick_workers
+from rfga.engine.label_free_photographs import record_training_estimate
+from rfga.engine.localizer import Localizer
 from rfga.engine.parameter_groups import parameter_groups
 from rfga.engine.progress import announcer
 from rfga.engine.resume import Checkpoint, read_checkpoint, require_same_data, resumed_config
 from rfga.engine.run_folder import RunFolder
+from rfga.engine.thresholds import run_threshold
 from rfga.engine.training_data import (
     Loaders,
     TrainingData,
@@ -86,8 +89,20 @@ def train(
     first_epoch = checkpoint.epochs_done if checkpoint else 0
     loaders = data_loaders(data, config, pick_workers(runtime, device), first_epoch)
     fit(method, config, loaders, run, runtime, checkpoint)
+    _estimate_threshold(method, config, data, run, runtime)  # before the model, the sign of a finished run
     run.write_model(method.state_dict())
     return method.eval()
+
+
+def _estimate_threshold(
+    method: Method, config: TrainConfig, data: TrainingData, run: RunFolder, runtime: Runtime
+) -> None:
+    """Keep what training photographs say of the threshold; the method comes back where it was."""
+    device = next(method.parameters()).device
+    threshold = run_threshold({}, config.normalisation)
+    localizer = Localizer(method, data.dataset.classes, config, threshold, pick_device(runtime.device))
+    record_training_estimate(run, localizer, data.dataset, data.train, runtime)
+    method.to(device)
 
 
 def _starting_method(config: TrainConfig, data: TrainingData, checkpoint: Checkpoint | None) -> Method:
