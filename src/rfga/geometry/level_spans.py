@@ -152,35 +152,37 @@ def level_spans(
 
 
 @kernel
-def components_at(score_map: NDArray[np.float64], threshold: float) -> IntArray:
-    """The components above one threshold that lie in no other's hole.
+def components_at(score_map: NDArray[np.float64], thresholds: NDArray[np.float64]) -> IntArray:
+    """The components above each of some thresholds that lie in no other's hole.
 
     Args:
         score_map: (h, w) float64 in [0, 1], C-contiguous, h and w at least 1.
-        threshold: fraction of the map's maximum.
+        thresholds: (T,) fractions of the map's maximum.
 
     Returns:
-        (n, 6) int64: xmin, ymin, xmax, ymax of its pixels, twice its contour's area, and a number that
-        rises in raster order of first pixels.
+        (n, 7) int64: xmin, ymin, xmax, ymax of its pixels, twice its contour's area, a number that rises in
+        raster order of first pixels, and the index of its threshold, which rises.
     """
     plane, highest = padded_grey(score_map)
-    level = int(threshold * highest)
     fore, back = cut_rows(plane)
     found = _components(plane, fore, side_pixels(plane, fore, back)[0])
     filled = _filled(plane, fore, back, _holes(plane, back, no_sides()))
     areas, numbers = doubled_areas(filled.plane, filled.units, filled.swept)
-    area_of_root = np.full(len(fore.start), -1, dtype=np.int64)
-    for k in range(len(filled.swept.spans)):
-        if filled.swept.spans[k, LOW] <= level <= filled.swept.spans[k, HIGH]:
-            number = numbers[filled.swept.spans[k, SUMMIT]]
-            area_of_root[filled.swept.spans[k, ROOT]] = areas[number, level + 1]
-    alive = np.empty((len(found.spans), 6), dtype=np.int64)
+    area_of_root = np.empty(len(fore.start), dtype=np.int64)
+    alive = np.empty((len(found.spans) * len(thresholds), 7), dtype=np.int64)
     count = 0
-    for k in range(len(found.spans)):
-        root = found.spans[k, ROOT]
-        if found.spans[k, LOW] <= level <= found.spans[k, HIGH] and area_of_root[root] >= 0:
-            for side in range(4):
-                alive[count, side] = found.spans[k, side] - 1
-            alive[count, 4], alive[count, 5] = area_of_root[root], root
-            count += 1
+    for index in range(len(thresholds)):
+        level = int(thresholds[index] * highest)
+        area_of_root[:] = -1
+        for k in range(len(filled.swept.spans)):
+            if filled.swept.spans[k, LOW] <= level <= filled.swept.spans[k, HIGH]:
+                number = numbers[filled.swept.spans[k, SUMMIT]]
+                area_of_root[filled.swept.spans[k, ROOT]] = areas[number, level + 1]
+        for k in range(len(found.spans)):
+            root = found.spans[k, ROOT]
+            if found.spans[k, LOW] <= level <= found.spans[k, HIGH] and area_of_root[root] >= 0:
+                for side in range(4):
+                    alive[count, side] = found.spans[k, side] - 1
+                alive[count, 4], alive[count, 5], alive[count, 6] = area_of_root[root], root, index
+                count += 1
     return alive[:count]

@@ -192,8 +192,29 @@ def component_boxes(score_map: ArrayLike, threshold: float, max_boxes: int = 1) 
         >>> component_boxes(np.array([[0, 1, 1, 0], [0, 1, 1, 0], [0, 0, 0, 0.9]]), 0.5)
         array([[1, 0, 3, 2]])
     """
+    return np.ascontiguousarray(components(score_map, [threshold])[0][:max_boxes, :4])
+
+
+def components(score_map: ArrayLike, thresholds: ArrayLike) -> list[IntArray]:
+    """The connected components above each of some thresholds, from one pass, largest contour area first.
+
+    Args:
+        score_map: (h, w) in [0, 1].
+        thresholds: (T,) in [0, 1], fractions of the map's maximum.
+
+    Returns:
+        For each threshold (n, 5) int64: xmin, ymin, xmax, ymax, inclusive, as ``component_boxes`` has them,
+        and twice the area of the contour.
+
+    Example:
+        >>> components(np.array([[0, 1, 1, 0, 0.5], [0, 1, 1, 0, 0]]), [0.2, 0.7])
+        [array([[1, 0, 2, 1, 2],
+               [4, 0, 4, 0, 0]]), array([[1, 0, 2, 1, 2]])]
+    """
+    wanted = np.ascontiguousarray(thresholds, dtype=np.float64).ravel()
     if not np.size(score_map):
-        return np.zeros((0, 4), dtype=np.int64)
-    found = components_at(as_map(score_map), threshold)
-    order = np.lexsort((found[:, 5], found[:, 4]))[::-1]  # of equal areas, the one that comes last
-    return np.ascontiguousarray(found[order[:max_boxes], :4])
+        return [np.zeros((0, 5), dtype=np.int64) for _ in wanted]
+    found = components_at(as_map(score_map), wanted)
+    order = np.lexsort((-found[:, 5], -found[:, 4], found[:, 6]))  # of equal areas, the one that comes last
+    parts = np.split(found[order, :5], np.searchsorted(found[:, 6], np.arange(1, len(wanted))))
+    return [np.ascontiguousarray(part) for part in parts]
