@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import yaml
 from rfga import __version__
 from rfga.cli import main
 from rfga.cli_commands import RUNNERS
-from rfga.cli_parser import COMMANDS, setting_names
+from rfga.cli_parser import COMMANDS
+from rfga.engine.config import TrainConfig
 from rfga.methods import METHODS
 from tests.engine import tiny
 
@@ -60,7 +62,7 @@ def test_help_of_each_command(command: str, capsys: Captured) -> None:
 def test_help_of_training_explains_every_setting(capsys: Captured) -> None:
     status(["train", "--help"])
     said = " ".join(capsys.readouterr().out.split())
-    for name in setting_names():
+    for name in (setting.name for setting in fields(TrainConfig) if setting.name != "options"):
         assert f"--{name.replace('_', '-')}" in said
     assert "{" + ",".join(METHODS) + "}" in said
     assert "learning rate of the pretrained weights" in said

@@ -20,8 +20,8 @@ MECHANISMS: dict[str, str] = {
     "layer": "without the layer: CAM, the same network with its classifier alone (full: with the layer)",
     "views": "which means of the features the attention is made from (full: channel, height and width)",
     "expansion": "how the views combine to one attention map M (full: sum)",
-    "calibration": "how attention acts on the features X: residual X + X*M, plain X*M, or weighted "
-    "X*(0.35 + 0.65*M) (full: residual)",
+    "calibration": "how attention acts on the features X: residual X + X*M, plain X*M, weighted "
+    "X*(0.35 + 0.65*M), or gradual X + g*X*(M - m), with gains g learned from zero (full: residual)",
     "gate": "what makes attention of a view's response (full: sigmoid)",
     "kernel": "length of the convolutions along channels, height and width (full: 3)",
     "groups": "of the convolutions along height and width; C, the light form: one filter for each channel "
@@ -72,7 +72,7 @@ def _layers() -> Iterator[Variant]:
             yield _with("views", views="+".join(views))
     for expansion in ("product", "mean"):
         yield _with("expansion", expansion=expansion)
-    for calibration in ("plain", "weighted"):
+    for calibration in ("plain", "weighted", "gradual"):
         yield _with("calibration", calibration=calibration)
     yield _with("gate", gate="softmax")
     for kernel_size in (1, 5, 7):

@@ -136,8 +136,10 @@ def photographs_of(dataset: Dataset, data: str) -> list[Photograph]:
     found: dict[str, Photograph] = {}
     for split in SPLITS:
         for sample in dataset.samples(split):
-            inside = root is not None and sample.path.is_relative_to(root)
-            name = sample.path.relative_to(root).as_posix() if inside else f"{split}/{sample.image_id}"
+            if root is not None and sample.path.is_relative_to(root):
+                name = sample.path.relative_to(root).as_posix()
+            else:
+                name = f"{split}/{sample.image_id}"
             found.setdefault(name, Photograph(name, sample.path, dataset.classes[sample.label]))
     missing = [name for name, photograph in found.items() if not photograph.path.is_file()]
     if found and len(missing) == len(found):

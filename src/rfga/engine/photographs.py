@@ -32,7 +32,7 @@ class Found:
         >>> edges, score = np.array([[40.0, 15.0, 60.0, 30.0]]), np.array([0.8])
         >>> found = Found("tench", Prediction("a.jpg", (60, 80), 0, 0.9, edges, score, score_map, 0.2))
         >>> found.label, found.confidence, found.box
-        ('tench', 0.9, (40.0, 15.0, 60.0, 30.0))
+        ('tench', 0.8, (40.0, 15.0, 60.0, 30.0))
         >>> found.mask.shape, int(found.mask.max()), found.map.shape
         ((60, 80), 255, (224, 224))
     """
@@ -42,8 +42,8 @@ class Found:
 
     @property
     def confidence(self) -> float:
-        """The probability of the class, in [0, 1]."""
-        return self.prediction.probability
+        """How good the first box probably is, in [0, 1]; the class's probability where there is no box."""
+        return float(self.scores[0]) if len(self.boxes) else self.prediction.probability
 
     @property
     def box(self) -> tuple[float, float, float, float] | None:
