@@ -12,11 +12,12 @@ from statistics import median
 
 MAX_LINES, MAX_MEDIAN_LINES, MAX_FUNCTION_LINES, MAX_ARGUMENTS, MAX_INHERITANCE = 300, 130, 50, 7, 2
 
-BOTTOM = frozenset({"types", "version", "files"})
+BOTTOM = frozenset({"types", "version", "files", "untrusted"})
 MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "types": frozenset(),
     "version": frozenset(),
     "files": frozenset({"types"}),
+    "untrusted": frozenset({"types"}),
     "geometry": BOTTOM,
     "nn": frozenset(),
     "backbones": frozenset(),

@@ -22,6 +22,7 @@ from rfga.output.export import FORMATS
 
 PUBLIC_NAMES = {
     "RFGA",
+    "Found",
     "LocalizationMetrics",
     "Localizer",
     "Prediction",
@@ -29,6 +30,7 @@ PUBLIC_NAMES = {
     "Truth",
     "UserError",
     "__version__",
+    "load",
 }
 
 REGISTRIES = {

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rfga.cli_commands import RUNNERS, SUBCOMMANDS
+from rfga.output.letters import legible
 from rfga.types import UserError
 
 
@@ -74,7 +75,7 @@ def _wrong_usage(error: ArgumentError, argv: Sequence[str]) -> int:
 def _failed(sentence: str, values: Mapping[str, Any]) -> int:
     if values.get("debug"):
         traceback.print_exc()
-    print(f"rfga: error: {' '.join(sentence.split())}", file=sys.stderr)
+    print(f"rfga: error: {legible(' '.join(sentence.split()))}", file=sys.stderr)
     return 1
 
 

@@ -10,6 +10,7 @@ from jsonargparse import ArgumentParser
 
 from rfga.cli_print import print_table, say
 from rfga.engine.config import Device
+from rfga.output.letters import legible
 
 LISTED = 20  # of photographs in the printed table
 
@@ -52,7 +53,7 @@ def run_attention(values: dict[str, Any], explicit: set[str]) -> None:
     )
     result = picture_attention(command)
     for name, reason in result.failed.items():
-        print(f"failed {name}: {reason}", file=sys.stderr)
+        print(legible(f"failed {name}: {reason}"), file=sys.stderr)
     print_table(SUMMARY_COLUMNS, [summary_row(found) for found in result.found[:LISTED]])
     if len(result.found) > LISTED:
         print(f"and {len(result.found) - LISTED} more; {result.numbers.name} has them all")

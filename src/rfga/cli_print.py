@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from rfga.output.letters import legible
+
 if TYPE_CHECKING:
     from rfga.output.benchmark_table import BenchmarkTable
 
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 def say(values: Mapping[str, Any], text: str) -> None:
     """Print a line unless ``--quiet`` was given."""
     if not values.get("quiet"):
-        print(text, flush=True)
+        print(legible(text), flush=True)
 
 
 def print_metrics(evaluations: Sequence[Mapping[str, Any]]) -> None:
@@ -62,5 +64,5 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     console = Console(width=None if sys.stdout.isatty() else 160)
     table = Table(*columns, box=box.SIMPLE_HEAD)
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(legible(cell)) for cell in row))
     console.print(table)

@@ -89,6 +89,7 @@ class Prediction:
     label: int  # class index the boxes are of
     probability: float  # softmax probability of that class, in [0, 1]
     boxes: FloatArray  # (n, 4) float64 edges in original pixels, best first; (0, 4) where nothing is found
-    scores: FloatArray  # (n,) in [0, 1], one for each box
+    scores: FloatArray  # (n,) in [0, 1], confidence that each box is right
     score_map: FloatArray | None  # (224, 224) float64 in [0, 1]; None where it was not kept
     threshold: float  # in [0, 1], as a fraction of the map's maximum
+    warnings: tuple[str, ...] = ()  # what a person should look at, such as several objects in the photograph

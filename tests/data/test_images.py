@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import warnings
 import zlib
@@ -298,3 +299,10 @@ def test_find_images_leaves_out_what_is_hidden_and_circles(tmp_path: Path) -> No
     assert sorted(find_images(tmp_path)) == ["a.jpg", "b/c.PNG", "b/d/e.tiff", "broken.jpg", "link.jpg"]
     with pytest.raises(UserError, match="expected a folder that can be listed"):
         list(find_images(tmp_path / "absent"))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_pipe_is_refused_rather_than_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.jpg")
+    with pytest.raises(UserError, match=r"expected an image file, found the pipe .*a\.jpg: remove it"):
+        read_image(tmp_path / "a.jpg")

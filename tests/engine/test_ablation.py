@@ -86,9 +86,9 @@ def test_every_variant_is_trained_with_each_seed_and_the_full_layer_first(
 ) -> None:
     tasks = make_ablation_plan(asked(birds, tmp_path, only=[])).variant_tasks
     names = [task.variant.name for task in tasks if task.seed == 0]
-    assert len(names) == len(set(names)) == 19
+    assert len(names) == len(set(names)) == 20
     assert names[0] == FULL
-    assert [task.seed for task in tasks] == [0] * 19 + [1] * 19
+    assert [task.seed for task in tasks] == [0] * 20 + [1] * 20
     for task in tasks:
         others = ("max", "pas", "ivr", "none") if task.variant.name == FULL else ()
         assert task.normalisations == ("minmax", *others)

@@ -48,7 +48,7 @@ def test_demo_from_pictures_to_report(tmp_path: Path, capsys: pytest.CaptureFixt
         assert set(evaluations) == {"val", "test"}
         assert evaluations["test"]["images"] == 6 * PICTURES
         sources = {entry["threshold_source"] for entry in evaluations["test"]["metrics"]["MaxBoxAccV2"]}
-        assert sources == {"oracle", "val", "fixed"}
+        assert sources == {"oracle", "label-free", "val", "fixed"}
         assert (out / method / "report.html").is_file()
     page = (out / "report.html").read_text()
     assert "six species of bird" in page
@@ -59,7 +59,7 @@ def test_demo_from_pictures_to_report(tmp_path: Path, capsys: pytest.CaptureFixt
     header = next(line for line in said.splitlines() if "threshold from" in line)
     assert all(f"{method} %" in header for method in METHODS_SHOWN)
     rows = [line.split() for line in said.splitlines() if line.strip().startswith("MaxBoxAccV2 ")]
-    assert [row[-2] for row in rows] == ["oracle", "val", "fixed"]
+    assert [row[-2] for row in rows] == ["oracle", "label-free", "val", "fixed"]
     assert main(command) == 1
     assert "add --overwrite or choose another --out" in capsys.readouterr().err
 

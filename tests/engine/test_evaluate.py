@@ -94,7 +94,8 @@ def test_json_is_as_the_contract_has_it(run: Path, birds: Path, tmp_path: Path) 
     assert set(boxes[0]["threshold"]) == set(boxes[0]["per_iou"]) == {"0.3", "0.5", "0.7"}
     assert boxes[0]["threshold_source"] == "oracle"
     assert {entry["contours"] for entry in boxes} == {"largest", "all"}
-    assert {entry["threshold_source"] for entry in held["metrics"]["GTKnownLoc"]} == {"oracle", "fixed"}
+    sources = [entry["threshold_source"] for entry in held["metrics"]["GTKnownLoc"]]
+    assert sources == ["oracle", "label-free", "fixed"]
     assert tiny.metrics(run)["evaluations"]["val"] == held
 
 
@@ -113,7 +114,7 @@ def test_threshold_of_val_is_kept_and_used_on_test(run: Path, birds: Path) -> No
     command = EvaluateCommand(truth=birds / "test_boxes.json", split="test", threshold="0.15")
     found = evaluate_run(run, str(birds), command, tiny.QUIET)
     by_source = {entry["threshold_source"]: entry for entry in found.result["metrics"]["GTKnownLoc"]}
-    assert set(by_source) == {"oracle", "val", "fixed"}
+    assert set(by_source) == {"oracle", "label-free", "val", "fixed"}
     assert by_source["val"]["threshold"] == kept["largest"]["0.5"]
     assert by_source["fixed"]["threshold"] == 0.15
     assert tiny.metrics(run)["thresholds"]["minmax"] == kept

@@ -109,3 +109,21 @@ def test_wrong_line_of_labels(line: str, tmp_path: Path) -> None:
     file.write_text(f"b.png,cat\n{line}\n")
     with pytest.raises(UserError, match=r"class out of cat, dog, found .* in line 2 of .*: correct the line"):
         read_labels(file, CLASSES)
+
+
+def test_what_an_earlier_run_wrote_is_no_input(folder: Path) -> None:
+    before = set(found([folder]))
+    out = folder / "cat" / "boxes"
+    (out / "pictures").mkdir(parents=True)
+    Image.new("RGB", (4, 3)).save(out / "pictures" / "a.png.jpg")
+    Image.new("RGB", (4, 3)).save(folder / "cat" / "boxes.png")
+    assert set(found([folder])) == before | {"cat/boxes.png", "cat/boxes/pictures/a.png.jpg"}
+    for spelling in (out, folder / "dog" / ".." / "cat" / "boxes"):
+        names = {photograph.image_id for photograph in find_photographs([folder], CLASSES, outputs=spelling)}
+        assert names == before | {"cat/boxes.png"}
+    for named in (
+        out,
+        out / "pictures",
+        out / "pictures" / "a.png.jpg",
+    ):  # what is asked for by name is meant
+        assert len(find_photographs([named], CLASSES, outputs=out)) == 1

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,8 +30,16 @@ def same(a: Prediction, b: Prediction) -> bool:
     )
 
 
+def opened(folder: Path, resume: bool, settings: Any = SETTINGS) -> Journal:
+    return Journal(folder, settings, [*ODD_NAMES, "b.jpg"], resume=resume)
+
+
+def done(journal: Journal) -> list[str]:
+    return [name for name in [*ODD_NAMES, "b.jpg", "c.jpg"] if name in journal]
+
+
 def test_predictions_come_back_in_the_order_asked_for(tmp_path: Path) -> None:
-    with Journal(tmp_path, SETTINGS, resume=False) as journal:
+    with opened(tmp_path, resume=False) as journal:
         for number, name in enumerate(ODD_NAMES):
             journal.add(prediction(name, boxes=number))
         journal.failed("bad.jpg", "empty file")
@@ -43,14 +54,14 @@ def test_predictions_come_back_in_the_order_asked_for(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("cut", range(0, 120, 7))
 def test_journal_cut_short_anywhere(cut: int, tmp_path: Path) -> None:
-    with Journal(tmp_path, SETTINGS, resume=False) as journal:
+    with opened(tmp_path, resume=False) as journal:
         for name in ODD_NAMES:
             journal.add(prediction(name))
     path = tmp_path / FILE_NAME
     content = path.read_bytes()
     path.write_bytes(content[: len(content) - cut])
-    with Journal(tmp_path, SETTINGS, resume=True) as journal:
-        whole = list(journal.done)
+    with opened(tmp_path, resume=True) as journal:
+        whole = done(journal)
         assert whole == ODD_NAMES[: len(whole)]
         assert len(whole) == (len(ODD_NAMES) if cut < 2 else len(ODD_NAMES) - 1)
         for name in ODD_NAMES[len(whole) :]:
@@ -61,29 +72,56 @@ def test_journal_cut_short_anywhere(cut: int, tmp_path: Path) -> None:
 
 
 def test_failures_are_tried_again(tmp_path: Path) -> None:
-    with Journal(tmp_path, SETTINGS, resume=False) as journal:
+    with opened(tmp_path, resume=False) as journal:
         journal.failed("a.jpg", "empty file")
         journal.add(prediction("b.jpg"))
-    with Journal(tmp_path, SETTINGS, resume=True) as journal:
-        assert (list(journal.done), journal.failures) == (["b.jpg"], {})
+    with opened(tmp_path, resume=True) as journal:
+        assert (done(journal), journal.failures) == (["b.jpg"], {})
 
 
 def test_without_resume_it_starts_anew(tmp_path: Path) -> None:
-    with Journal(tmp_path, SETTINGS, resume=False) as journal:
+    with opened(tmp_path, resume=False) as journal:
         journal.add(prediction("b.jpg"))
-    with Journal(tmp_path, {}, resume=False) as journal:
-        assert not journal.done
+    with opened(tmp_path, resume=False, settings={}) as journal:
+        assert not done(journal)
 
 
 def test_other_settings_are_named(tmp_path: Path) -> None:
-    Journal(tmp_path, SETTINGS, resume=False).__exit__(None, None, None)
+    opened(tmp_path, resume=False).__exit__(None, None, None)
     with pytest.raises(UserError, match=r"found another labels than in .*--overwrite"):
-        Journal(tmp_path, {"threshold": 0.2, "labels": "folder"}, resume=True)
-    Journal(tmp_path, SETTINGS, resume=True).__exit__(None, None, None)
+        opened(tmp_path, resume=True, settings={"threshold": 0.2, "labels": "folder"})
+    opened(tmp_path, resume=True).__exit__(None, None, None)
 
 
 def test_journal_of_something_else_is_started_anew(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).write_text("")
-    with Journal(tmp_path, SETTINGS, resume=True) as journal:
-        assert not journal.done
+    with opened(tmp_path, resume=True) as journal:
+        assert not done(journal)
     assert json.loads((tmp_path / FILE_NAME).read_text()) == {"settings": SETTINGS}
+
+
+def test_photographs_of_another_call_stay_in_the_file(tmp_path: Path) -> None:
+    with opened(tmp_path, resume=False) as journal:
+        journal.add(prediction("a.jpg"))
+        journal.add(prediction("b.jpg"))
+    content = (tmp_path / FILE_NAME).read_bytes()
+    with Journal(tmp_path, SETTINGS, ["b.jpg"], resume=True) as journal:
+        assert (done(journal), [one.image_id for one in journal.predictions(ODD_NAMES)]) == (["b.jpg"], [])
+    assert (tmp_path / FILE_NAME).read_bytes() == content
+    with opened(tmp_path, resume=True) as journal:
+        assert done(journal) == ["a.jpg", "b.jpg"]
+
+
+def test_memory_does_not_grow_with_what_is_added(tmp_path: Path) -> None:
+    names = [f"photographs of a class/{number}.jpg" for number in range(1500)]
+    one = prediction("")
+    with Journal(tmp_path, SETTINGS, names, resume=False) as journal:
+        for name in names[:500]:
+            journal.add(replace(one, image_id=name))
+        tracemalloc.start()
+        for name in names[500:]:
+            journal.add(replace(one, image_id=name))
+        grown_bytes, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert grown_bytes < 8_000  # a dict with a number for each would take a hundred bytes a photograph
+        assert sum(1 for _ in journal.predictions(names)) == 1500

@@ -17,13 +17,16 @@ from rfga.engine.config import Runtime
 from rfga.engine.evaluate import EvaluationOptions, evaluate
 from rfga.engine.inputs import find_photographs
 from rfga.engine.localize import Summary, localize
-from rfga.engine.localize_output import LocalizeOptions, mask_of
-from rfga.engine.localizer import Localizer
+from rfga.engine.localize_output import LocalizeOptions
+from rfga.engine.localizer import SEVERAL, Localizer
 from rfga.geometry.boxes import boxes_from_pixels
 from rfga.geometry.levelsets import component_boxes
+from rfga.geometry.refine import mask_of
 from rfga.metrics.localization import LocalizationMetrics
 from rfga.types import UserError
 from tests.engine import tiny
+
+WARNED = {SEVERAL: 5}  # a network of two epochs has ragged maps
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +49,7 @@ def coco(out: Path) -> dict[str, Any]:
 def test_everything_that_is_written(localizer: Localizer, birds: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     summary = done(localizer, [birds / "val"], out, formats=("coco", "csv"), maps=True, masks=True)
-    assert summary == Summary(inputs=12, done=12, skipped=0, failed={}, without_box=0)
+    assert summary == Summary(inputs=12, done=12, skipped=0, failed={}, without_box=0, warnings=WARNED)
     ids = [photograph.image_id for photograph in find_photographs([birds / "val"], localizer.classes)]
     held = coco(out)
     assert [image["file_name"] for image in held["images"]] == ids
@@ -140,7 +143,7 @@ def test_probability_is_that_of_the_class(localizer: Localizer, birds: Path) -> 
     assert (found.label, found.size_hw, found.threshold) == (4, size_hw, localizer.threshold.value)
     assert found.probability == pytest.approx(softmax[4])
     assert 1 <= len(found.boxes) <= 3
-    assert (found.scores == found.probability).all()
+    assert ((found.scores > 0) & (found.scores < 1)).all()
 
 
 def test_number_of_boxes(localizer: Localizer, birds: Path, tmp_path: Path) -> None:
@@ -160,7 +163,7 @@ def test_number_of_boxes(localizer: Localizer, birds: Path, tmp_path: Path) -> N
 def test_a_run_that_goes_on_ends_with_the_same_files(
     localizer: Localizer, birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options: dict[str, Any] = {"formats": ("coco", "csv"), "maps": True, "masks": True, "batch_size": 5}
+    options: dict[str, Any] = {"formats": ("coco", "csv"), "maps": True, "masks": True, "batch_size": 4}
     whole, out = tmp_path / "whole", tmp_path / "out"
     done(localizer, [birds / "val"], whole, **options)
     plain, calls = Localizer.score, []
@@ -179,7 +182,7 @@ def test_a_run_that_goes_on_ends_with_the_same_files(
     journal.write_bytes(journal.read_bytes()[:-20])  # the last line is cut short
     assert not (out / "coco.json").exists()
     summary = done(localizer, [birds / "val"], out, tiny.RESUME, **options)
-    assert summary == Summary(inputs=12, done=3, skipped=9, failed={}, without_box=0)
+    assert summary == Summary(inputs=12, done=5, skipped=7, failed={}, without_box=0, warnings=WARNED)
     ours, theirs = tiny.snapshot(out), tiny.snapshot(whole)
     ours.pop("summary.json"), theirs.pop("summary.json")
     assert ours.pop(".journal.jsonl") == theirs.pop(".journal.jsonl")
@@ -198,7 +201,7 @@ def test_what_failed_is_tried_again(localizer: Localizer, birds: Path, tmp_path:
     assert "damaged" in first.failed["hornhelm/0001.png"]
     bad.write_bytes(content)
     second = done(localizer, [photographs], out, tiny.RESUME, pictures=False)
-    assert second == Summary(inputs=12, done=1, skipped=11, failed={}, without_box=0)
+    assert second == Summary(inputs=12, done=1, skipped=11, failed={}, without_box=0, warnings=WARNED)
     done(localizer, [birds / "val"], tmp_path / "whole", pictures=False)
     assert (out / "coco.json").read_bytes() == (tmp_path / "whole" / "coco.json").read_bytes()
 
@@ -208,7 +211,7 @@ def test_going_on_with_something_else_is_refused(localizer: Localizer, birds: Pa
     other = localizer.with_threshold(0.77, "fixed")
     with pytest.raises(UserError, match="another threshold, threshold_source, max_boxes than in"):
         done(other, [birds / "val"], tmp_path / "out", tiny.RESUME, pictures=False, max_boxes=2)
-    with pytest.raises(UserError, match=r"found .* with 3 entries: add --resume to go on, --overwrite"):
+    with pytest.raises(UserError, match=r"found .* with 4 entries: add --resume to go on, --overwrite"):
         done(localizer, [birds / "val"], tmp_path / "out")
     with pytest.raises(UserError, match=r"expected a format out of coco, csv, .*, found 'voc3'"):
         done(localizer, [birds / "val"], tmp_path / "out", tiny.OVERWRITE, formats=("voc3",))
@@ -261,5 +264,5 @@ def test_json_and_words_of_the_command(
     assert main([*command, "--json", str(tmp_path / "s.json"), "--no-pictures", "--threshold", "0.4"]) == 0
     assert json.loads((tmp_path / "s.json").read_text())["done"] == 12
     said = "12 photographs: 12 done, 0 skipped (done before), 0 failed; 0 without a box; in "
-    assert capsys.readouterr().out == f"{said}{tmp_path / 'out'}\n"
+    assert f"{said}{tmp_path / 'out'}\n" in capsys.readouterr().out
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["settings"]["threshold"] == 0.4

@@ -80,7 +80,7 @@ def test_files_are_those_that_are_promised(written: Path) -> None:
     names = {entry.name for entry in written.iterdir()} - {".journal.jsonl"}
     assert names == {
         *("coco.json", "boxes.csv", "yolo", "voc", "labelstudio.json", "labelstudio_config.xml"),
-        *("pictures", "masks", "summary.json"),
+        *("pictures", "masks", "summary.json", "review.html"),
     }
 
 

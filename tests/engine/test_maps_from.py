@@ -14,7 +14,6 @@ from rfga.cli import main
 from rfga.data import open_dataset
 from rfga.data.transforms import eval_transform
 from rfga.engine.localizer import Localizer
-from rfga.engine.thresholds import FIXED_THRESHOLDS
 from rfga.engine.workflow import EvaluateCommand, LocalizeCommand, evaluate_run, localize_paths
 from rfga.methods import POSTHOC
 from rfga.types import UserError
@@ -80,9 +79,10 @@ def test_thresholds_belong_to_their_maps(run: Path, birds: Path) -> None:
 
     own = tiny.metrics(run)["thresholds"]["minmax"]["largest"]["0.5"]
     assert sources(None)["val"] == own
-    assert set(sources("gradcam++")) == {"oracle", "fixed"}  # not chosen on val yet
+    assert set(sources("gradcam++")) == {"oracle", "label-free", "fixed"}  # not chosen on val yet
     before = Localizer.load(run, device="cpu", maps_from="gradcam++").threshold
-    assert (before.value, before.source) == (FIXED_THRESHOLDS["minmax"], "fixed")
+    estimated = tiny.metrics(run)["posthoc"]["gradcam++"]["label_free"]["minmax"]["threshold"]
+    assert (before.value, before.source) == (estimated, "label-free")
     evaluated(run, birds, maps_from="gradcam++")
     chosen = tiny.metrics(run)["posthoc"]["gradcam++"]["thresholds"]["minmax"]["largest"]["0.5"]
     assert sources("gradcam++")["val"] == chosen
@@ -90,7 +90,8 @@ def test_thresholds_belong_to_their_maps(run: Path, birds: Path) -> None:
     assert (after.value, after.source) == (chosen, "val")
     assert Localizer.load(run, device="cpu").threshold.value == own
     assert sources(None)["val"] == own
-    assert set(sources("layercam")) == {"oracle", "fixed"}
+    assert set(sources("layercam")) == {"oracle", "label-free", "fixed"}
+    assert tiny.metrics(run)["label_free"]["minmax"]["threshold"] == sources(None)["label-free"]
 
 
 def test_localize_takes_boxes_from_them(run: Path, birds: Path, tmp_path: Path) -> None:

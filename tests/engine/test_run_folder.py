@@ -26,9 +26,9 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert run.read_config() == (CONFIG, {"name": "data"})
     assert run.read_classes() == ("ä", "b")
     assert run.read_metrics() == {}
-    run.update_metrics(history=[1])
+    run.update_metrics(history=[{"epoch": 1}])
     run.update_metrics(thresholds={})
-    assert run.read_metrics() == {"history": [1], "thresholds": {}}
+    assert run.read_metrics() == {"history": [{"epoch": 1}], "thresholds": {}}
     assert (run.is_started, run.is_finished) == (True, False)
     tensor = torch.arange(6.0).reshape(2, 3).T  # not contiguous
     run.write_model({"w": tensor})

@@ -8,11 +8,18 @@ import pytest
 from rfga.engine.config import Normalisation
 from rfga.engine.run_folder import RunFolder
 from rfga.engine.sources import threshold_sources
-from rfga.engine.thresholds import FIXED_THRESHOLDS, parse_threshold, run_threshold
+from rfga.engine.thresholds import (
+    FIXED_THRESHOLDS,
+    Threshold,
+    parse_threshold,
+    run_threshold,
+    threshold_sentence,
+)
 from rfga.geometry.maps import NORMALISATIONS
 from rfga.types import UserError
 
 CHOSEN = {"thresholds": {"max": {"largest": {"0.5": 0.17}, "all": {"0.5": 0.2}}}}
+ESTIMATED = {"label_free": {"max": {"threshold": 0.23}, "pas": {"threshold": 0.31}}}
 
 
 def test_every_normalisation_has_a_fixed_threshold() -> None:
@@ -20,10 +27,19 @@ def test_every_normalisation_has_a_fixed_threshold() -> None:
     assert all(0 < value < 1 for value in FIXED_THRESHOLDS.values())
 
 
-def test_threshold_chosen_on_val_comes_before_the_fixed_one() -> None:
-    chosen, fixed = run_threshold(CHOSEN, "max"), run_threshold(CHOSEN, "ivr")
-    assert (chosen.value, chosen.source) == (0.17, "val")
-    assert (fixed.value, fixed.source) == (FIXED_THRESHOLDS["ivr"], "fixed")
+def test_chosen_on_val_comes_before_estimated_before_fixed() -> None:
+    held = {**CHOSEN, **ESTIMATED}
+    assert run_threshold(held, "max") == Threshold(0.17, "val")
+    assert run_threshold(held, "pas") == run_threshold(ESTIMATED, "pas") == Threshold(0.31, "label-free")
+    assert run_threshold(held, "ivr") == Threshold(FIXED_THRESHOLDS["ivr"], "fixed")
+    assert run_threshold(held, "pas", "gradcam") == Threshold(FIXED_THRESHOLDS["pas"], "fixed")
+    assert run_threshold({"posthoc": {"gradcam": ESTIMATED}}, "pas", "gradcam").source == "label-free"
+
+
+@pytest.mark.parametrize("source", ["val", "label-free", "fixed"])
+def test_sentence_names_the_source(source: str) -> None:
+    assert f"0.234 of each map's maximum ({source}: " in threshold_sentence(Threshold(0.2341, source))
+    assert "given by --threshold" in threshold_sentence(Threshold(0.2, "fixed"), given=True)
 
 
 @pytest.mark.parametrize("text", ["1", "-0.1", "high", "nan", ""])
@@ -39,3 +55,6 @@ def test_sources_of_an_evaluation(tmp_path: Path) -> None:
     run.update_metrics(**CHOSEN)
     assert threshold_sources(run, "test", "max", None) == {"val": CHOSEN["thresholds"]["max"], "fixed": fixed}
     assert threshold_sources(run, "val", "max", 0.4) == {"fixed": 0.4}  # the oracle of val is its choice
+    run.update_metrics(**ESTIMATED)
+    beside = threshold_sources(run, "val", "max", 0.4)
+    assert list(beside.items()) == [("label-free", 0.23), ("fixed", 0.4)]  # in the order of reports

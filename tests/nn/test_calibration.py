@@ -4,17 +4,31 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
-from rfga.nn.calibration import axis_means, calibrate
+from rfga.nn import passes
+from rfga.nn.calibration import axis_means, calibrate, calibrate_by_means
 from rfga.nn.rfga import CALIBRATIONS, EXPANSIONS, RFGA, VIEWS
 from tests.conftest import REPOSITORY
 
 FORMATS = {"contiguous": torch.contiguous_format, "channels-last": torch.channels_last}
 Factors = tuple[Tensor, Tensor, Tensor]
+
+
+@pytest.fixture
+def many_threads() -> Iterator[None]:
+    """More threads than images, and each of them with little to do."""
+    before, small = torch.get_num_threads(), passes.SMALL
+    torch.set_num_threads(3)
+    passes.SMALL = 1
+    yield
+    torch.set_num_threads(before)
+    passes.SMALL = small
 
 
 def plain_calibration(x: Tensor, offset: Tensor, slope: Tensor, width: Tensor) -> Tensor:
@@ -28,8 +42,12 @@ def plain_layer(layer: RFGA, x: Tensor) -> Tensor:
         layer._view(view, means[view]).unsqueeze(2 if view == "width" else 3).expand_as(x)
         for view in layer.views
     ]
+    attention = EXPANSIONS[layer.expansion](views)
+    if layer.calibration == "gradual":
+        start = {"sum": len(views) / 2, "product": 0.5 ** len(views), "mean": 0.5}[layer.expansion]
+        return x + layer.gain[..., None] * x * (attention - start)
     constant, share = CALIBRATIONS[layer.calibration]
-    return x * (constant + share * EXPANSIONS[layer.expansion](views))
+    return x * (constant + share * attention)
 
 
 def made(
@@ -58,7 +76,7 @@ SHAPES = [(3, 5, 7, 4), (2, 130, 3, 6), (1, 1, 1, 9), (2, 3, 1, 1), (4, 300, 14,
 @pytest.mark.parametrize("memory_format", FORMATS)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_values_and_gradients_equal_those_of_plain_operations(
-    shape: tuple[int, int, int, int], memory_format: str
+    shape: tuple[int, int, int, int], memory_format: str, many_threads: None
 ) -> None:
     x, factors = made(shape, memory_format)
     y, expected = calibrate(x, *factors), plain_calibration(x, *factors)
@@ -97,22 +115,78 @@ def test_half_precision_rounds_the_result_alone(dtype: torch.dtype) -> None:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_means_and_their_gradients(shape: tuple[int, int, int, int], memory_format: str) -> None:
     x, _ = made(shape, memory_format)
-    through, height, width = axis_means(x)
+    height, width = axis_means(x)
     torch.testing.assert_close(height, x.mean(3))
     torch.testing.assert_close(width, x.mean(2))
-    y = calibrate(through, height, height * 2, width)
-    expected = plain_calibration(x, x.mean(3), x.mean(3) * 2, x.mean(2))
+    expected = gradients(x.mean(3).sin().sum() * x.mean(2).cos().sum(), [x])
+    torch.testing.assert_close(gradients(height.sin().sum() * width.cos().sum(), [x]), expected)
+    torch.testing.assert_close(gradients(width, [x]), gradients(x.mean(2), [x]))
+
+
+def made_of_means(height: Tensor, width: Tensor) -> Factors:
+    return height * 2, height.sin(), width.cos()
+
+
+@pytest.mark.parametrize("sloped", [True, False])
+@pytest.mark.parametrize("memory_format", [*FORMATS, "strided"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_calibration_by_means(
+    shape: tuple[int, int, int, int], memory_format: str, sloped: bool, many_threads: None
+) -> None:
+    x, _ = made(shape, "channels-last" if memory_format == "channels-last" else "contiguous")
+    if memory_format == "strided":
+        x = x.detach().repeat_interleave(2, 3)[..., ::2].requires_grad_()
+
+    def factors(height: Tensor, width: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
+        offset, slope, of_width = made_of_means(height, width)
+        return offset, slope if sloped else None, of_width
+
+    y = calibrate_by_means(x, factors)
+    offset, slope, width = made_of_means(x.mean(3), x.mean(2))
+    expected = plain_calibration(x, offset, slope if sloped else torch.ones_like(slope), width)
+    torch.testing.assert_close(y, expected, rtol=1e-11, atol=1e-11)
     torch.testing.assert_close(gradients(y, [x]), gradients(expected, [x]), rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("memory_format", FORMATS)
+def test_only_the_gradients_that_are_asked_for(memory_format: str) -> None:
+    x, factors = made((3, 40, 7, 4), memory_format)
+    expected = gradients(plain_calibration(x, *factors), [x, *factors])
+    torch.testing.assert_close(gradients(calibrate(x.detach(), *factors), [*factors]), expected[1:])
+    frozen = [factor.detach() for factor in factors]
+    torch.testing.assert_close(gradients(calibrate(x, frozen[0], frozen[1], frozen[2]), [x]), expected[:1])
+    offset_alone = calibrate(x.detach(), factors[0], frozen[1], frozen[2])
+    torch.testing.assert_close(gradients(offset_alone, [factors[0]]), expected[1:2])
+
+
+@pytest.mark.parametrize("memory_format", FORMATS)
+def test_factors_without_a_slope_have_slope_one(memory_format: str) -> None:
+    x, (offset, slope, width) = made((3, 20, 5, 9), memory_format)
+    found, expected = calibrate(x, offset, None, width), plain_calibration(x, offset, slope * 0 + 1, width)
+    torch.testing.assert_close(found, expected)
+    leaves = [x, offset, width]
+    torch.testing.assert_close(gradients(found, leaves), gradients(expected, leaves))
+
+
+def test_a_value_that_is_no_number_stays_where_it_is() -> None:
+    for memory_format in FORMATS:
+        x, factors = made((1, 3, 5, 6), memory_format)  # rows shorter than a vector
+        with torch.no_grad():
+            x[0, 1, 2, 3] = float("nan")
+        y = calibrate(x, *factors)
+        assert y.isnan().sum() == 1
+        d_x, d_offset, d_slope, d_width = gradients(y, [x, *factors])
+        assert [part.isnan().sum() for part in (d_x, d_offset, d_slope, d_width)] == [0, 1, 1, 1]
 
 
 def test_gradients_by_differences() -> None:
     def whole(x: Tensor, offset: Tensor, slope: Tensor, width: Tensor) -> Tensor:
-        through, of_rows, of_columns = axis_means(x)
-        return calibrate(through, offset + of_rows, slope, width * of_columns)
+        return calibrate_by_means(x, lambda height, columns: (offset + height, slope, width * columns))
 
     for memory_format in FORMATS:
         x, factors = made((2, 3, 4, 5), memory_format)
         assert torch.autograd.gradcheck(whole, (x, *factors))
+        assert torch.autograd.gradcheck(calibrate, (x, *factors))
 
 
 @pytest.mark.parametrize(
@@ -124,6 +198,8 @@ def test_the_layers_gradients_equal_those_of_its_plain_form(
 ) -> None:
     torch.manual_seed(0)
     layer = RFGA(6, views=views, expansion=expansion, calibration=calibration).double().train()
+    if calibration == "gradual":
+        torch.nn.init.uniform_(layer.gain, 0.2, 1.0)
     x, _ = made((3, 6, 5, 4), "channels-last")
     leaves = [x, *layer.parameters()]
     found, expected = gradients(layer(x), leaves), gradients(plain_layer(layer, x), leaves)
@@ -224,3 +300,26 @@ def test_compiling_and_exporting_give_the_same() -> None:
     torch.testing.assert_close(compiled(x), expected)
     exported = torch.export.export(layer, (x,), strict=False)
     torch.testing.assert_close(exported.module()(x), expected)
+
+
+def test_an_onnx_file_gives_the_same_for_any_batch(tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxscript")
+    runtime = pytest.importorskip("onnxruntime")
+    torch.manual_seed(0)
+    layer, path = RFGA(6).eval(), tmp_path / "layer.onnx"
+    shapes = {"x": {0: torch.export.Dim("batch")}}
+    torch.onnx.export(
+        layer,
+        (torch.randn(2, 6, 5, 4),),
+        path,
+        input_names=["x"],
+        dynamic_shapes=shapes,
+        dynamo=True,
+        verbose=False,
+    )
+    session = runtime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    for batch in (1, 5):
+        x = torch.randn(batch, 6, 5, 4)
+        (found,) = session.run(None, {"x": x.numpy()})
+        torch.testing.assert_close(torch.from_numpy(found), plain_layer(layer, x), rtol=1e-5, atol=1e-5)

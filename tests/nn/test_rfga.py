@@ -80,6 +80,9 @@ def plain(layer: RFGA, x: Tensor) -> Tensor:
         parts.append(gate(normalised("width", z), 2)[:, :, None, :].expand_as(x))
     stacked = torch.stack(parts)
     m = {"sum": stacked.sum(0), "mean": stacked.mean(0), "product": stacked.prod(0)}[layer.expansion]
+    if layer.calibration == "gradual":
+        start = {"sum": 0.5 * len(parts), "mean": 0.5, "product": 0.5 ** len(parts)}[layer.expansion]
+        return x + layer.get_parameter("gain")[:, :, None] * x * (m - start)
     return {"residual": x + x * m, "plain": x * m, "weighted": x * (0.35 + 0.65 * m)}[layer.calibration]
 
 
@@ -118,6 +121,18 @@ def test_switches_change_the_result() -> None:
         results.append(RFGA(6, **options).double().eval()(x))
     for one, other in combinations(results, 2):
         assert not torch.allclose(one, other)
+
+
+@pytest.mark.parametrize("expansion", list(EXPANSIONS))
+def test_the_gradual_form_starts_as_an_identity_and_its_gains_learn(expansion: str) -> None:
+    layer = RFGA(6, calibration="gradual", expansion=expansion).train()
+    x = torch.randn(3, 6, 5, 4)
+    y = layer(x)
+    torch.testing.assert_close(y, x)
+    (y * torch.randn_like(y)).sum().backward()
+    gradient = layer.get_parameter("gain").grad
+    assert gradient is not None
+    assert int((gradient != 0).sum()) == 6
 
 
 def test_every_element_has_a_value_of_its_own_between_zero_and_three() -> None:

@@ -79,8 +79,8 @@ def check_timm_name(name: str) -> None:
     Raises:
         ValueError: no such network; the message names some that are called alike.
     """
-    architecture, _, tag = name.partition(".")
-    if timm.is_model(architecture) and (not tag or name in timm.list_pretrained(f"{architecture}.*")):
+    architecture, dot, _ = name.partition(".")
+    if timm.is_model(architecture) and (not dot or name in timm.list_pretrained(f"{architecture}.*")):
         return
     alike = timm.list_pretrained(f"{architecture}.*") or get_close_matches(architecture, timm.list_models())
     remedy = f"give one such as {', '.join(alike[:5])}" if alike else "timm.list_models() gives them all"

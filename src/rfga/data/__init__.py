@@ -95,9 +95,8 @@ def _kind(name: str) -> type[Any]:
 
 def _prepared_as(root: Path) -> str:
     """The data set that a folder was prepared as; class folders where it says nothing."""
-    import json
-
     from rfga.types import UserError
+    from rfga.untrusted import parse_json
 
     marker = root / MARKER
     if not marker.is_file():
@@ -108,7 +107,7 @@ def _prepared_as(root: Path) -> str:
             )
         return next(iter(DATASETS))
     try:
-        held = json.loads(marker.read_text(encoding="utf-8"))
+        held = parse_json(marker.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(
             f"expected JSON in {marker}, found it unreadable ({error}): prepare it anew"

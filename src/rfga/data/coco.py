@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from unicodedata import normalize
 
 from rfga.data.images import path_key
 from rfga.types import UserError
+from rfga.untrusted import parse_json
 
 
 @dataclass(slots=True)
@@ -83,8 +83,8 @@ def load_json(path: Path) -> dict[str, Any]:
         UserError: it cannot be read, or is something else.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
+        content = parse_json(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
         raise UserError(f"expected COCO JSON, found {path} unreadable ({error}): write it anew") from error
     if not isinstance(content, dict):
         raise UserError(

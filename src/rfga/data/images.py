@@ -6,6 +6,7 @@ Every reading of an image file goes through here, so that pixels, sizes, boxes a
 from __future__ import annotations
 
 import os
+import stat
 import threading
 import warnings
 from collections.abc import Collection, Iterator
@@ -157,6 +158,8 @@ def opened(path: Path) -> Iterator[Image.Image]:
         UserError: see ``read_image``.
     """
     try:
+        if stat.S_ISFIFO(path.stat().st_mode):  # opening one waits until somebody writes to it
+            raise UserError(f"expected an image file, found the pipe {path}: remove it")
         with path.open("rb") as file, _SILENCE:
             if not file.read(1):
                 raise UserError(f"expected an image, found the empty file {path}: replace or remove it")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from rfga.data.images import IMAGE_SUFFIXES
 from rfga.data.marked import BoxTruth, Marked
 from rfga.data.naming import PhotographNames
 from rfga.types import UserError
+from rfga.untrusted import parse_json
 
 _UPLOAD = re.compile(r"[0-9a-f]{8}-")  # what Label Studio puts before the names of uploaded files
 _OPENING = re.compile(r"\ufeff?\s*\[\s*\{")
@@ -68,8 +68,8 @@ class LabelStudioTruth(BoxTruth):
 
 def _read_tasks(path: Path) -> list[dict[str, Any]]:
     try:
-        tasks: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
+        tasks: list[dict[str, Any]] = parse_json(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
         raise UserError(
             f"expected Label Studio's JSON, found {path} unreadable ({error}): export it anew"
         ) from error

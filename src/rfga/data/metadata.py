@@ -123,9 +123,14 @@ class MetadataTruth:
 
     def _place(self, name: str) -> Path:
         root = (self._root or Path()).resolve()
-        path = (root / name).resolve()
+        try:
+            path = (root / name).resolve()
+        except (OSError, ValueError):  # a name that no file can have
+            path = Path()
         if not path.is_relative_to(root):
-            raise UserError(f"expected masks inside {root}, found the name {name}: correct {LOCALIZATION}")
+            raise UserError(
+                f"expected masks inside {root}, found the name {name!r:.200}: correct {LOCALIZATION}"
+            )
         return path
 
 

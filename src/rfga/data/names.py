@@ -5,6 +5,7 @@ The 1.28 million training images of ILSVRC take some 90 MB this way.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from rfga.types import ByteArray, IntArray, UserError
 _COMMA, _NEWLINE, _RETURN, _ZERO, _SLASH = b",\n\r0/"
 _ODD = np.uint64(0x9E3779B97F4A7C15)  # of a hash of names, modulo 2 to the 64
 _MAX_DIGITS = 9  # of a class index
+_DRIVE_SIGNS = (b":",) if os.name == "nt" else ()  # elsewhere a colon is a letter like any other
 _BLOCK = 4096  # positions turned into Python's integers at once, which read faster than numpy's
 
 
@@ -81,7 +83,7 @@ class Names(Sequence[str]):
         """False where every name stays inside any folder it is looked for in; True where one may not."""
         letters: ByteArray = np.frombuffer(self._text, np.uint8)
         rooted = bool((letters[self._starts] == _SLASH).any())
-        return rooted or b"\\" in self._text or b".." in self._text
+        return rooted or any(sign in self._text for sign in (b"\\", b"..", *_DRIVE_SIGNS))
 
     def _joined(self) -> bytes:
         whole = len(self) and np.array_equal(self._starts[1:], self._ends[:-1])
@@ -217,7 +219,8 @@ def _require_ids(names: Names, path: Path) -> None:
             raise UserError(f"expected each image once, found {again!r} again in {path}: drop one")
     if names.may_lead_outside():
         for name in names:
-            if name[0] == "/" or "\\" in name or ".." in name.split("/"):
+            drive = bool(_DRIVE_SIGNS) and ":" in name
+            if drive or name[0] == "/" or "\\" in name or ".." in name.split("/"):
                 raise UserError(
                     f"expected image ids as relative paths with forward slashes, found {name!r} in {path}: "
                     "correct the line"

@@ -103,7 +103,11 @@ class PetsDataset(Dataset):
 
 def _loader(root: Path, split: str) -> OxfordIIITPet:
     try:
-        return OxfordIIITPet(root, split=split, target_types="segmentation", download=False)
+        loader = OxfordIIITPet(root, split=split, target_types="segmentation", download=False)
+        folders = {path.parent for path in (*loader._images, *loader._segs)}
+        if outside := folders - {loader._images_folder, loader._segs_folder}:
+            raise ValueError(f"its lists name files in {min(outside)}")
+        return loader
     except (OSError, RuntimeError, ValueError) as error:
         raise UserError(
             f"expected Oxford-IIIT Pet (images/ and annotations/) in {root / 'oxford-iiit-pet'}, found it "

@@ -56,7 +56,7 @@ def require_file(path: Path) -> None:
     """
     try:
         size = path.stat().st_size
-    except OSError as error:
+    except (OSError, ValueError) as error:  # the second of a name that no file can have
         raise UserError(f"expected an image, found no file {path}: check its name") from error
     if not size:
         raise UserError(f"expected an image, found the empty file {path}: replace or remove it")

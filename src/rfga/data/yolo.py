@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from rfga.data.images import find_images, path_key
 from rfga.data.marked import BoxTruth, Marked
 from rfga.data.naming import PhotographNames
 from rfga.types import UserError
+from rfga.untrusted import parse_yaml
 
 _YAML_NAMES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 _CLASS_LIST = "classes.txt"  # what Label Studio writes in the place of data.yaml
 _LISTS = ("train", "val", "test")
 _HALF = 0.5
+_MOST_DIGITS = 9  # of the number of a class
 
 
 def is_yolo(path: Path) -> bool:
@@ -77,8 +77,8 @@ def _read_description(path: Path) -> _Description:
             return _Description(path, dict(enumerate(filter(None, _lines(path / _CLASS_LIST)))), {})
         path = described[0]
     try:
-        held = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        held = parse_yaml(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"expected YAML, found {path} unreadable ({reason:.200}): write it anew") from error
     if not isinstance(held, dict):
@@ -109,10 +109,19 @@ def _listed(root: Path, lists: Iterable[Any]) -> frozenset[str]:
     """What lists of photographs beside data.yaml name, relative to the last ``images/``."""
     found: set[str] = set()
     for name in lists:
-        if isinstance(name, str) and name.endswith(".txt") and (root / name).is_file():
+        if isinstance(name, str) and name.endswith(".txt") and _lies_below(root, name):
             lines = _lines(root / name)
             found.update(f"/{path_key(line)}".rpartition("/images/")[2] for line in lines if line)
     return frozenset(found)
+
+
+def _lies_below(root: Path, name: str) -> bool:
+    """Whether a list is a file of the data set; lists of other places are left alone."""
+    try:
+        path = (root / name).resolve()
+        return path.is_relative_to(root.resolve()) and path.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
 def _label_files(root: Path, split: str) -> dict[str, Path]:
@@ -164,7 +173,7 @@ def _read_line(line: str, names: Mapping[int, str], where: str) -> tuple[str, li
     if not (len(numbers) == 4 or outline) or not all(map(math.isfinite, numbers)):
         remedy = "drop the confidence" if len(numbers) == 5 else "correct it"
         raise UserError(f"expected class x y width height, found {line!r:.80} in {where}: {remedy}")
-    if not index.isdecimal() or int(index) not in names:
+    if not index.isdecimal() or len(index) > _MOST_DIGITS or int(index) not in names:
         raise UserError(
             f"expected the number of a class out of {min(names)} to {max(names)}, found {index!r:.40} in "
             f"{where}: correct it or the names"

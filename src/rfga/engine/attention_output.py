@@ -21,6 +21,7 @@ from rfga.files import is_leftover, make_folder, write_json
 from rfga.output.attention_pictures import PICTURE_FORMATS, write_attention
 from rfga.output.attention_record import Attention, attention_numbers
 from rfga.types import UserError
+from rfga.untrusted import place_below
 
 NUMBERS, PICTURES = "attention.json", "pictures"
 
@@ -92,7 +93,7 @@ def picture_attention(command: AttentionCommand) -> AttentionResult:
         for photograph in photographs:
             picture = f"{PICTURES}/{photograph.image_id}.{command.picture_format}"
             try:
-                found = _look(localizer, photograph, command, command.out / picture)
+                found = _look(localizer, photograph, command, place_below(command.out, picture))
             except UserError as error:
                 result.failed[photograph.image_id] = str(error)
             else:

@@ -100,13 +100,28 @@ def trained_method(run: RunFolder) -> tuple[Method, TrainConfig]:
     """
     config, _ = run.read_config()
     weights, classes = run.read_model(), run.read_classes()
-    method = build_method(replace(config, weights="none"), len(classes))
+    try:
+        method = build_method(replace(config, weights="none"), len(classes))
+    except UserError:
+        raise
+    except Exception as error:  # a width below 0 or beyond memory is told by whatever layer meets it first
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(
+            f"expected a network that can be built in {run.path / 'config.yaml'}, found another "
+            f"({reason:.200}): train again"
+        ) from error
     try:
         method.load_state_dict(weights)
     except RuntimeError as error:
         raise UserError(
             f"expected the weights that {run.path / 'config.yaml'} describes, found others: train again"
         ) from error
+    broken = [name for name, value in method.state_dict().items() if not value.isfinite().all()]
+    if broken:
+        raise UserError(
+            f"expected weights that are numbers in {run.path}, found {len(broken)} layers with others (first "
+            f"{broken[0]}): train again"
+        )
     return method, config
 
 

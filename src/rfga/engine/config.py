@@ -14,6 +14,7 @@ from rfga.types import UserError
 
 METHOD_NAMES = tuple(METHODS)
 POSTHOC_NAMES = tuple(POSTHOC)
+MOST_SIDE_PIXELS = 4096  # of the square that the network sees: a batch of larger ones fits into no memory
 OWN_MAPS = "own"  # those of the method itself, beside the names above
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Normalisation = Literal["minmax", "max", "pas", "ivr"]
@@ -95,6 +96,7 @@ class TrainConfig:
         _require(self, "method", self.method in METHOD_NAMES, f"out of {', '.join(METHOD_NAMES)}")
         for name in ("epochs", "image_size", "output_stride", "batch_size"):
             _require(self, name, getattr(self, name) >= 1, "at least 1")
+        _require(self, "image_size", self.image_size <= MOST_SIDE_PIXELS, f"at most {MOST_SIDE_PIXELS}")
         for name in ("lr", "new_lr_factor"):
             _require(self, name, 0 < getattr(self, name) < inf, "above 0 and finite")
         for name in ("weight_decay", "warmup_epochs", "seed"):
@@ -103,7 +105,8 @@ class TrainConfig:
         _require(self, "min_scale", 0 < self.min_scale <= 1, "above 0 and at most 1")
         few = self.train_per_class
         _require(self, "train_per_class", few is None or few >= 1, "at least 1")
-        _require(self, "std", self.std is None or min(self.std) > 0, "above 0")
+        _require(self, "std", self.std is None or all(0 < s < inf for s in self.std), "above 0 and finite")
+        _require(self, "mean", self.mean is None or all(-inf < m < inf for m in self.mean), "finite")
         _require(self, "fast_layers", "" not in (self.fast_layers or ()), "of at least a letter each")
         if self.milestones is not None:
             rising = all(a < b for a, b in pairwise((0, *self.milestones)))

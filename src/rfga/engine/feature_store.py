@@ -6,7 +6,6 @@ are read by mapping the files into memory, where the system keeps as much of the
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from rfga.files import remove_leftovers, replacing, write_json
 from rfga.types import UserError
+from rfga.untrusted import parse_json
 
 ABOUT, NAME = "about.json", "features"
 SHARD_BYTES = 2**27
@@ -56,7 +56,7 @@ class FeatureStore:
         if not self._about:
             path = self.folder / ABOUT
             try:
-                held = json.loads(path.read_text(encoding="utf-8"))
+                held = parse_json(path.read_text(encoding="utf-8"))
                 self._about = {**held, "shape": list(held["shape"]), "images": list(held["images"])}
             except (OSError, ValueError, TypeError, KeyError) as error:
                 raise UserError(

@@ -21,13 +21,17 @@ class Photograph:
     folder_class: str | None  # the nearest folder around it that is named as a class
 
 
-def find_photographs(paths: Sequence[Path], classes: Sequence[str]) -> list[Photograph]:
+def find_photographs(
+    paths: Sequence[Path], classes: Sequence[str], outputs: Path | None = None
+) -> list[Photograph]:
     """All photographs that ``paths`` name, in a fixed order; a file named twice counts once.
 
     Args:
         paths: image files, folders (searched through), or ``.txt`` lists with one path a line, relative to
             the list.
         classes: names that class folders may have.
+        outputs: a folder that is passed over where it lies in one of ``paths``: an earlier run may have
+            written pictures there.
 
     Raises:
         UserError: a path is not there, nothing is found, or two photographs would share one name.
@@ -35,9 +39,10 @@ def find_photographs(paths: Sequence[Path], classes: Sequence[str]) -> list[Phot
     found: dict[str, Photograph] = {}
     places: set[str] = set()
     for path in paths:
+        beyond = _below(path, outputs)
         for photograph in _named_by(path, classes):
             place = _place(photograph.path)  # links stay apart, since each has a class folder
-            if place in places:
+            if place in places or (beyond and place.startswith(beyond)):
                 continue
             places.add(place)
             if photograph.image_id in found:
@@ -65,7 +70,7 @@ def read_labels(file: Path, classes: Sequence[str]) -> dict[str, int]:
         )
     index = {name: i for i, name in enumerate(classes)}
     labels: dict[str, int] = {}
-    for number, row in enumerate(csv.reader(_lines(file)), start=1):
+    for number, row in enumerate(_rows(file), start=1):
         if not row:
             continue
         if len(row) != 2 or row[1].strip() not in index:
@@ -146,14 +151,32 @@ def _place(path: Path) -> str:
     return os.path.normpath(path.absolute())
 
 
+def _below(path: Path, outputs: Path | None) -> str:
+    """What names begin with in ``outputs``, if it lies in the folder ``path``; else nothing."""
+    if outputs is None:
+        return ""
+    above, ours = _place(path), _place(outputs)
+    return ours + os.sep if Path(above) in Path(ours).parents else ""
+
+
 def _listed(folder: Path, line: str, classes: Sequence[str]) -> Photograph:
     named = Path(line)
     path = folder / named
     if not path.is_file():
         raise UserError(f"expected a photograph at {path}, found none: correct the list")
-    if named.is_absolute() or ".." in named.parts:
+    # A name leads elsewhere, too, where it begins with a drive or ends as Windows does not write names.
+    if named.anchor or any(not part.strip(". ") for part in named.parts):
         return Photograph(path.name, path, _folder_class(path, path.parent, classes))
     return Photograph(named.as_posix(), path, _folder_class(path, folder, classes))
+
+
+def _rows(file: Path) -> Iterator[list[str]]:
+    try:
+        yield from csv.reader(_lines(file))
+    except csv.Error as error:
+        raise UserError(
+            f"expected lines 'image,class', found {file} unreadable ({error}): correct it"
+        ) from error
 
 
 def _lines(file: Path) -> list[str]:

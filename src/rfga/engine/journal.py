@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from array import array
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -19,9 +20,12 @@ FILE_NAME = ".journal.jsonl"
 class Journal:
     """Predictions and failures, appended one line at a time; a line cut short by a kill is dropped.
 
+    What it holds in memory does not grow while lines are added: a number for each photograph.
+
     Args:
         folder: the output folder; the journal lies in it under a hidden name.
         settings: what decides the result; a journal written with others is not gone on with.
+        image_ids: of all photographs that may be added. Lines of others that an earlier run did are kept.
         resume: keep what is there.
 
     Raises:
@@ -29,28 +33,32 @@ class Journal:
 
     Example:
         >>> import tempfile
-        >>> with Journal(Path(tempfile.mkdtemp()), {"threshold": 0.2}, resume=False) as journal:
+        >>> with Journal(Path(tempfile.mkdtemp()), {"threshold": 0.2}, ["a.jpg"], resume=False) as journal:
         ...     journal.failed("a.jpg", "empty file")
-        ...     journal.failures
-        {'a.jpg': 'empty file'}
+        ...     journal.failures, "a.jpg" in journal
+        ({'a.jpg': 'empty file'}, False)
     """
 
-    def __init__(self, folder: Path, settings: dict[str, Any], *, resume: bool) -> None:
+    def __init__(
+        self, folder: Path, settings: dict[str, Any], image_ids: Sequence[str], *, resume: bool
+    ) -> None:
         self.path = folder / FILE_NAME
-        self.done: dict[str, int] = {}  # image id -> where its line begins, in bytes
         self.failures: dict[str, str] = {}
-        lines = [json.dumps({"settings": settings})]
-        if resume and self.path.is_file():
-            # A failure may be mended by the time a run goes on, so only what was done is kept.
-            lines += self._finished(settings)
-        with replacing(self.path) as temporary:
-            temporary.write_bytes("".join(f"{line}\n" for line in lines).encode())
-        position = 0
-        for line in lines:
-            if (image_id := json.loads(line).get("id")) is not None:
-                self.done[image_id] = position
-            position += len(line.encode()) + 1
+        self._numbers = {image_id: number for number, image_id in enumerate(image_ids)}
+        self._begins = array("q", [-1]) * len(image_ids)  # of each photograph's line in the file, in bytes
+        with replacing(self.path) as temporary, temporary.open("wb") as stream:
+            stream.write(json.dumps({"settings": settings}).encode() + b"\n")
+            if resume and self.path.is_file():
+                # A failure may be mended by the time a run goes on, so only what was done is kept.
+                for image_id, line in self._finished(settings):
+                    self._note(image_id, stream.tell())
+                    stream.write(line + b"\n")
         self._stream: BinaryIO = self.path.open("ab")
+
+    def __contains__(self, image_id: str) -> bool:
+        """Whether a photograph is done."""
+        number = self._numbers.get(image_id)
+        return number is not None and self._begins[number] >= 0
 
     def add(self, prediction: Prediction) -> None:
         """Record a photograph as done; call it after everything else of it was written."""
@@ -64,9 +72,10 @@ class Journal:
                 "boxes": prediction.boxes.tolist(),
                 "scores": prediction.scores.tolist(),
                 "threshold": prediction.threshold,
+                "warnings": prediction.warnings,
             }
         )
-        self.done[prediction.image_id] = start
+        self._note(prediction.image_id, start)
 
     def failed(self, image_id: str, reason: str) -> None:
         """Record a photograph that could not be done."""
@@ -77,9 +86,9 @@ class Journal:
         """Those of ``image_ids`` that are done, in this order, without score maps."""
         with self.path.open("rb") as lines:
             for image_id in image_ids:
-                if image_id not in self.done:
+                if image_id not in self:
                     continue
-                lines.seek(self.done[image_id])
+                lines.seek(self._begins[self._numbers[image_id]])
                 held = json.loads(lines.readline())
                 yield Prediction(
                     image_id=held["id"],
@@ -90,21 +99,25 @@ class Journal:
                     scores=np.array(held["scores"], dtype=np.float64),
                     score_map=None,
                     threshold=held["threshold"],
+                    warnings=tuple(held["warnings"]),
                 )
 
-    def _finished(self, settings: dict[str, Any]) -> list[str]:
-        """The lines of photographs that are done, as far as the file is whole."""
-        kept: dict[str, str] = {}
-        for number, line in enumerate(self.path.read_bytes().split(b"\n")):
-            try:
-                held = json.loads(line)
-            except ValueError:
-                break  # the line that the kill cut short is the last one
-            if number == 0:
-                self._require_same(settings, held.get("settings"))
-            if "id" in held:
-                kept[held["id"]] = line.decode()
-        return list(kept.values())
+    def _note(self, image_id: str, begin: int) -> None:
+        if (number := self._numbers.get(image_id)) is not None:
+            self._begins[number] = begin
+
+    def _finished(self, settings: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
+        """The photographs that are done and their lines, as far as the file is whole."""
+        with self.path.open("rb") as lines:
+            for number, line in enumerate(lines):
+                try:
+                    held = json.loads(line)
+                except ValueError:
+                    return  # the line that the kill cut short is the last one
+                if number == 0:
+                    self._require_same(settings, held.get("settings"))
+                if "id" in held:
+                    yield held["id"], line.rstrip(b"\n")
 
     def _require_same(self, settings: dict[str, Any], held: Any) -> None:
         wanted = json.loads(json.dumps(settings))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -14,16 +16,19 @@ from PIL import Image
 from rfga.data.images import read_image
 from rfga.engine.config import RunPolicy, require_batch_size
 from rfga.engine.journal import FILE_NAME
+from rfga.engine.refiners import NO_REFINER, Refiner
+from rfga.engine.review_sheet import REVIEW_NAME
 from rfga.files import is_leftover, make_folder, remove_leftovers, replacing
-from rfga.geometry.levelsets import foreground
+from rfga.geometry.refine import mask_of
 from rfga.output.export import MASKS
 from rfga.output.pictures import overlay, write_picture
-from rfga.types import MASK_BACKGROUND, MASK_OBJECT, ByteArray, FloatArray, Prediction, UserError
+from rfga.types import Prediction, UserError
+from rfga.untrusted import place_below
 
 # The journal comes last, for it is the sign by which the folder is known.
 OUTPUTS = (
     *("coco.json", "boxes.csv", "yolo", "voc", "labelstudio.json", "labelstudio_config.xml"),
-    *("summary.json", "pictures", "maps", MASKS, FILE_NAME),
+    *("summary.json", "pictures", "maps", MASKS, REVIEW_NAME, FILE_NAME),
 )
 
 Placing = Literal["link", "copy", "none"]
@@ -37,11 +42,16 @@ class LocalizeOptions:
         formats: names out of ``rfga.output.export.FORMATS``.
         labels: "folder", "predicted", a file, or None to choose by what the folders are called.
         max_boxes: boxes per photograph at most.
+        second_look: look at each box again, by itself, which makes its confidence better and takes as long.
         pictures: write photographs with heat map and boxes.
         maps: write the score maps.
         masks: write what is above the threshold as masks.
-        batch_size: photographs at a time.
+        refine: how masks are refined, out of ``rfga.engine.refiners.REFINER_NAMES``; with any but none,
+            masks are written.
+        sam_weights: folder with the weights of the refiner.
+        batch_size: photographs at a time; a CPU takes fewer where that is faster.
         photographs: put photographs beside the boxes as links or copies, in formats that want them there.
+        review: photographs on the review sheet at most, those with the least confidence; 0 writes none.
 
     Raises:
         UserError: a number is out of its range.
@@ -50,15 +60,21 @@ class LocalizeOptions:
     formats: Sequence[str] = ("coco",)
     labels: str | None = None
     max_boxes: int = 1
+    second_look: bool = False
     pictures: bool = True
     maps: bool = False
     masks: bool = False
+    refine: str = NO_REFINER
+    sam_weights: Path | None = None
     batch_size: int = 32
     photographs: Placing = "link"
+    review: int = 500
 
     def __post_init__(self) -> None:
         if self.max_boxes < 1:
             raise UserError(f"expected --max-boxes of at least 1, found {self.max_boxes}: give 1 or more")
+        if self.review < 0:
+            raise UserError(f"expected --review of 0 (no sheet) or more, found {self.review}: give 500")
         require_batch_size(self.batch_size)
 
 
@@ -81,13 +97,25 @@ def prepare_output(out: Path, policy: RunPolicy) -> None:
             f"expected output of rfga localize to {wish}, found other files in {out}: choose another --out"
         )
     remove_leftovers(out)
+    for name in ("pictures", "maps", MASKS):
+        for folder, _, _ in os.walk(out / name):
+            remove_leftovers(Path(folder))
     if policy.overwrite:
         for name in OUTPUTS:
             target = out / name
-            shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
+            if target.is_dir() and not target.is_symlink():
+                shutil.rmtree(target)
+            else:
+                target.unlink(missing_ok=True)
 
 
-def write_files(prediction: Prediction, photograph: Path, out: Path, options: LocalizeOptions) -> None:
+def write_files(
+    prediction: Prediction,
+    photograph: Path,
+    out: Path,
+    options: LocalizeOptions,
+    refine: Refiner | None = None,
+) -> None:
     """Picture, score map and mask of one photograph, as far as the options ask for them.
 
     Each is named as the photograph with a further ending, so that ``a.jpg`` and ``a.png`` do not meet.
@@ -98,26 +126,16 @@ def write_files(prediction: Prediction, photograph: Path, out: Path, options: Lo
     score_map, name = prediction.score_map, prediction.image_id
     if score_map is None:
         raise ValueError(f"expected the score map of {name}, found none: keep it until the files are written")
+    pixels = cache(lambda: np.asarray(read_image(photograph)))  # decoded once, where it is needed
     if options.pictures:
-        picture = overlay(np.asarray(read_image(photograph)), score_map, prediction.boxes, None)
-        write_picture(out / "pictures" / f"{name}.jpg", picture)
+        picture = overlay(pixels(), score_map, prediction.boxes, None)
+        write_picture(place_below(out / "pictures", f"{name}.jpg"), picture)
     if options.maps:
-        with replacing(out / "maps" / f"{name}.npy") as temporary, temporary.open("wb") as stream:
+        with replacing(place_below(out / "maps", f"{name}.npy")) as temporary, temporary.open("wb") as stream:
             # In full precision, so that the metrics find the same boxes in the file as in the network.
             np.save(stream, score_map)
-    if options.masks:
-        mask = mask_of(score_map, prediction.threshold, prediction.size_hw)
-        with replacing(out / MASKS / f"{name}.png") as temporary:
+    if options.masks or refine:
+        plain = mask_of(score_map, prediction.threshold, prediction.size_hw)
+        mask = refine(pixels(), prediction) if refine else plain
+        with replacing(place_below(out / MASKS, f"{name}.png")) as temporary:
             Image.fromarray(mask).save(temporary, format="PNG")
-
-
-def mask_of(score_map: FloatArray, threshold: float, size_hw: tuple[int, int]) -> ByteArray:
-    """What is above the threshold as a mask (H, W) uint8, 255 object and 0 background, in original pixels.
-
-    Example:
-        >>> mask_of(np.array([[0.0, 1.0]]), 0.5, (1, 4))
-        array([[  0,   0, 255, 255]], dtype=uint8)
-    """
-    pixels = np.where(foreground(score_map, threshold), MASK_OBJECT, MASK_BACKGROUND).astype(np.uint8)
-    resized = Image.fromarray(pixels).resize((size_hw[1], size_hw[0]), Image.Resampling.NEAREST)
-    return np.asarray(resized)

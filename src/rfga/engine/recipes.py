@@ -21,10 +21,9 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from rfga.engine.config import TrainConfig
 from rfga.types import UserError
+from rfga.untrusted import parse_yaml
 
 RECIPE_COLUMNS = ("recipe", "method", "backbone", "data", "metric", "published %", "tolerance")
 UNKNOWN = "none published"
@@ -161,8 +160,8 @@ def _row(recipe: Recipe) -> tuple[str, ...]:
 
 def _parsed(name: str, where: str, text: str) -> Recipe:
     try:
-        held = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        held = parse_yaml(text)
+    except ValueError as error:
         raise UserError(
             f"expected a YAML file of settings, found {where} unreadable ({error}): check it"
         ) from error

@@ -6,19 +6,18 @@ reads, are loaded as tensors and plain values alone.
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
 
-import yaml
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from rfga.engine.config import RunPolicy, TrainConfig
+from rfga.engine.measured import wrong_part
 from rfga.files import is_leftover, remove_leftovers, replacing, require_writable, write_json, write_yaml
 from rfga.types import UserError
+from rfga.untrusted import parse_json, parse_yaml
 
 # The settings come last, for they are the sign by which a folder is known as a run.
 NAMES = ("model.safetensors", "metrics.json", "report.html", "checkpoints", "classes.json", "config.yaml")
@@ -97,9 +96,9 @@ class RunFolder:
         """
         path = self.path / "config.yaml"
         try:
-            held = yaml.safe_load(self._read("config.yaml"))
+            held = parse_yaml(self._read("config.yaml"))
             settings, data = dict(held["train"]), dict(held["data"])
-        except (yaml.YAMLError, TypeError, KeyError, ValueError) as error:
+        except (TypeError, KeyError, ValueError) as error:
             raise UserError(
                 f"expected the settings of a run in {path}, found it damaged ({error}): train again"
             ) from error
@@ -129,17 +128,23 @@ class RunFolder:
             )
         try:
             return load_file(path)
-        except (SafetensorError, OSError) as error:
+        except Exception as error:  # of the file's header, of the system, of memory
             raise UserError(
                 f"expected weights in {path}, found the file damaged ({error}): train again"
             ) from error
 
     def read_metrics(self) -> dict[str, Any]:
-        """What training and evaluations measured; empty before the first of them."""
+        """What training and evaluations measured; empty before the first of them.
+
+        Raises:
+            UserError: the file is damaged, or one of its entries is not of its form.
+        """
         path = self.path / "metrics.json"
         held = self._read_json(path.name) if path.is_file() else {}
         if not isinstance(held, dict):
             raise UserError(f"expected numbers by name in {path}, found none: remove it")
+        if (name := wrong_part(held)) is not None:
+            raise UserError(f"expected {name} as rfga writes it in {path}, found another form: remove it")
         return held
 
     def update_metrics(self, **entries: Any) -> None:
@@ -148,15 +153,15 @@ class RunFolder:
 
     def _is_run(self) -> bool:
         try:
-            held = yaml.safe_load(self._read("config.yaml"))
-        except (UserError, yaml.YAMLError):
+            held = parse_yaml(self._read("config.yaml"))
+        except (UserError, ValueError):
             return False
         return isinstance(held, dict) and {"train", "data"} <= held.keys()
 
     def _read_json(self, name: str) -> Any:
         try:
-            return json.loads(self._read(name))
-        except json.JSONDecodeError as error:
+            return parse_json(self._read(name))
+        except ValueError as error:
             path = self.path / name
             raise UserError(f"expected JSON in {path}, found it damaged ({error}): remove it") from error
 

@@ -90,6 +90,9 @@ def score(
             metrics.update(ids, np.stack(batch), [_known(reader, image_id) for image_id in ids])
             meter.advance(len(ids))
     _stop_at(problems, options.policy)
+    if problems and not metrics.update_called:
+        name, reason = problems[0]
+        raise UserError(f"expected a good map at least, found none ({name}: {reason}): give the maps' folder")
     head = {"dataset": metadata.resolve().parent.name, "split": metadata.resolve().name}
     return Scores({**head, **metrics.compute()}, metrics.curves(), tuple(problems))
 

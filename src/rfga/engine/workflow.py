@@ -10,19 +10,22 @@ from typing import Any
 
 from rfga.data import open_dataset
 from rfga.data.base import Dataset, canonical_split
+from rfga.engine.confidence_fit import calibrate_run
 from rfga.engine.config import RunPolicy, Runtime, TrainConfig
 from rfga.engine.evaluate import Evaluation, EvaluationOptions, evaluate
 from rfga.engine.inputs import find_photographs
+from rfga.engine.label_free_photographs import ensure_estimate, estimated_for
 from rfga.engine.localize import Summary, localize
 from rfga.engine.localize_output import LocalizeOptions
 from rfga.engine.localizer import Localizer
 from rfga.engine.options import options_of, resolve
+from rfga.engine.progress import announcer
 from rfga.engine.recipe_result import compare, followed_recipe, recipe_record
 from rfga.engine.recipes import Recipe, read_recipe
 from rfga.engine.report import record_evaluation, write_run_report
 from rfga.engine.run_folder import RunFolder
 from rfga.engine.sources import threshold_sources
-from rfga.engine.thresholds import parse_threshold
+from rfga.engine.thresholds import FIXED, parse_threshold, threshold_sentence
 from rfga.engine.train import train
 from rfga.methods import METHODS
 
@@ -155,9 +158,14 @@ def _evaluate_and_record(
         run.path, device=runtime.device, normalisation=command.normalisation, maps_from=command.maps_from
     )
     normalisation = localizer.config.normalisation
+    ensure_estimate(run, localizer, dataset, command.split, runtime)
     sources = threshold_sources(run, command.split, normalisation, given, maps=localizer.maps)
     evaluation = evaluate(localizer, dataset, command.split, replace(options, thresholds=sources), runtime)
     record_evaluation(run, evaluation, normalisation)
+    if command.split == "val" and command.maps_from is None:
+        # With the threshold that was chosen just now.
+        chosen = Localizer.load(run.path, device=runtime.device, normalisation=normalisation)
+        calibrate_run(run, dataset, chosen, quiet=runtime.quiet)
     write_run_report(run, evaluation)
     return evaluation
 
@@ -201,9 +209,13 @@ def localize_paths(command: LocalizeCommand, runtime: Runtime | None = None) -> 
         normalisation=command.normalisation,
         maps_from=command.maps_from,
     )
+    photographs = find_photographs(command.paths, localizer.classes, outputs=command.out)
     if given is not None:
-        localizer = localizer.with_threshold(given, "fixed")
-    photographs = find_photographs(command.paths, localizer.classes)
+        localizer = localizer.with_threshold(given, FIXED)
+    elif localizer.threshold.source == FIXED:  # the run knows none for these maps
+        earlier = command.out if command.policy.resume else None
+        localizer = estimated_for(localizer, photographs, command.options.labels, runtime, earlier)
+    announcer(runtime.quiet)(threshold_sentence(localizer.threshold, given is not None))
     return localize(
         localizer, photographs, command.out, command.options, runtime=runtime, policy=command.policy
     )

@@ -17,7 +17,8 @@ from functools import reduce
 import torch
 from torch import Tensor, nn
 
-from rfga.nn.calibration import axis_means, calibrate
+from rfga.nn.calibration import Factors, axis_means, calibrate_by_means
+from rfga.nn.profile_conv import ProfileConv
 
 VIEWS = ("channel", "height", "width")
 
@@ -32,6 +33,7 @@ CALIBRATIONS = {
     "residual": (1.0, 1.0),  # X + X*M
     "plain": (0.0, 1.0),
     "weighted": (0.35, 0.65),  # the form of the authors' segmentation program
+    "gradual": (1.0, 0.0),  # X + gain*X*(M - start), with gains that are learned, from zero
 }
 """How the attention map acts on the features: Y = X * (constant + share * M), as (constant, share)."""
 
@@ -56,7 +58,9 @@ class RFGA(nn.Module):
         channels: C of the input, and of the output.
         views: which of "channel", "height", "width" take part (any non-empty subset).
         expansion: "sum", "product" or "mean" of the views.
-        calibration: "residual" X + X*M, "plain" X*M, or "weighted" X*(0.35 + 0.65*M).
+        calibration: "residual" X + X*M, "plain" X*M, "weighted" X*(0.35 + 0.65*M), or "gradual"
+            X + g*X*(M - m) with a gain g of each channel that is learned, from zero, and the m that M
+            starts with; with it the layer starts as an identity.
         gate: "sigmoid", or "softmax" over the axis of each view.
         kernel_size: odd length of the three convolutions.
         groups: groups of the two dense convolutions; ``groups=channels`` needs 2*kernel_size*C weights
@@ -99,18 +103,17 @@ class RFGA(nn.Module):
         self.channels = channels
         self.views = tuple(view for view in VIEWS if view in views)
         self.expansion, self.calibration, self.gate = expansion, calibration, gate
-        pad = kernel_size // 2
         for view in self.views:
             wide, parts = (1, 1) if view == "channel" else (channels, groups)
-            conv = nn.Conv1d(wide, wide, kernel_size, padding=pad, groups=parts, bias=False)
-            self.add_module(f"{view}_conv", conv)
+            self.add_module(f"{view}_conv", ProfileConv(wide, kernel_size, parts))
             self.add_module(f"{view}_norm", nn.BatchNorm1d(channels))
+        if calibration == "gradual":
+            self.gain = nn.Parameter(torch.zeros(channels, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """Calibrate the features ``x`` (B, C, H, W)."""
         self._check_input(x)
-        x, height, width = axis_means(x)
-        return calibrate(x, *self._factors(self._gated(height, width), height.shape[2], width.shape[2]))
+        return calibrate_by_means(x, self._factors)
 
     def attention(self, x: Tensor) -> Tensor:
         """The expanded attention M of ``x``, broadcastable to (B, C, H, W)."""
@@ -119,8 +122,7 @@ class RFGA(nn.Module):
     def profiles(self, x: Tensor) -> dict[str, Tensor]:
         """The attention of each active view: channel (B,C,1,1), height (B,C,H,1), width (B,C,1,W)."""
         self._check_input(x)
-        _, height, width = axis_means(x)
-        gated = self._gated(height, width)
+        gated = self._gated(*axis_means(x))
         return {view: z.unsqueeze(2 if view == "width" else 3) for view, z in gated.items()}
 
     def _gated(self, height: Tensor, width: Tensor) -> dict[str, Tensor]:
@@ -128,25 +130,32 @@ class RFGA(nn.Module):
         means = {"channel": height.mean(2).unsqueeze(1), "height": height, "width": width}
         return {view: self._view(view, means[view]) for view in self.views}
 
-    def _factors(self, gated: dict[str, Tensor], rows: int, columns: int) -> tuple[Tensor, Tensor, Tensor]:
-        """The calibration as ``calibrate`` takes it: offset and slope (B, C, H), width (B, C, W).
+    def _factors(self, height: Tensor, width: Tensor) -> Factors:
+        """Offset and slope (B, C, H) and width (B, C, W) of the calibration, from the means.
 
         With r what channel and height give together and w the width view, M is r + w or r * w.
         """
-        constant, share = CALIBRATIONS[self.calibration]
+        gated = self._gated(height, width)
+        constant, share = self._constant_and_share()
         if self.expansion == "mean":
-            share /= len(self.views)
+            share = share / len(self.views)
         any_view = next(iter(gated.values()))
         none, one = any_view.new_zeros(()), any_view.new_ones(())
         of_rows = [gated[view] for view in ("channel", "height") if view in gated]
+        rows, columns = height.shape, width.shape
         if self.expansion == "product":
-            row = reduce(torch.mul, of_rows, one)
-            offset, slope, width = none + constant, share * row, gated.get("width", one)
-        else:
-            row = reduce(torch.add, of_rows, none)
-            offset, slope, width = constant + share * row, one, share * gated.get("width", none)
-        shape = any_view.shape[:2]
-        return offset.expand(*shape, rows), slope.expand(*shape, rows), width.expand(*shape, columns)
+            row = share * reduce(torch.mul, of_rows, one)
+            return (none + constant).expand(rows), row.expand(rows), gated.get("width", one).expand(columns)
+        row = constant + share * reduce(torch.add, of_rows, none)
+        return row.expand(rows), None, (share * gated.get("width", none)).expand(columns)
+
+    def _constant_and_share(self) -> tuple[float | Tensor, float | Tensor]:
+        """Of Y = X * (constant + share * M): numbers, or (C, 1) where each channel learns its own."""
+        if self.calibration != "gradual":
+            return CALIBRATIONS[self.calibration]
+        # Gates start around one half. With what M is then taken off, no gain changes the layer at its start.
+        start = float(EXPANSIONS[self.expansion]([torch.tensor(0.5)] * len(self.views)))
+        return 1 - self.gain * start, self.gain
 
     def _view(self, view: str, profile: Tensor) -> Tensor:
         response = getattr(self, f"{view}_conv")(profile)

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
+from rfga.output.letters import legible
 from rfga.types import FloatArray
 
 INK, SOFT, LINE = "#1c1e21", "#5d636b", "#c9ccd1"
@@ -50,7 +51,7 @@ class Sheet:
     def words(self, x: float, y: float, text: str, *, math: bool = False, **style: Any) -> None:
         """Text with its upper left corner at a place (``ha``, ``va`` say otherwise); formulas if ``math``."""
         style = {"va": "top", **style}
-        self.figure.text(x / self.width, 1 - y / self.height, text, parse_math=math, **style)
+        self.figure.text(x / self.width, 1 - y / self.height, legible(text), parse_math=math, **style)
 
     def bar(self, place: tuple[float, float, float], colours: ScalarMappable, label: str) -> Axes:
         """A colour bar at (x, y) of some height, with its label."""

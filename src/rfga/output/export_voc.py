@@ -12,6 +12,7 @@ from rfga.files import replacing_folder
 from rfga.output.export import checked
 from rfga.output.stems import Stems
 from rfga.types import FloatArray, Prediction
+from rfga.untrusted import place_below
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
@@ -38,7 +39,7 @@ def write_voc(
 
     Raises:
         ValueError: a prediction contradicts itself (`rfga.output.export.checked`).
-        UserError: the folder cannot be written.
+        UserError: the folder cannot be written, or a name leads out of it.
 
     Example:
         >>> import tempfile
@@ -53,7 +54,7 @@ def write_voc(
     with replacing_folder(path) as temporary:
         for prediction in checked(predictions, len(classes)):
             name = prediction.image_id if file_names is None else file_names[prediction.image_id]
-            target = temporary / f"{stems.of(name)}.xml"
+            target = place_below(temporary, f"{stems.of(name)}.xml")
             target.parent.mkdir(parents=True, exist_ok=True)
             root = _annotation(prediction, PurePosixPath(name), classes[prediction.label])
             ElementTree.indent(root)

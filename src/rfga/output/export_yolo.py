@@ -21,6 +21,7 @@ from rfga.files import replacing_folder
 from rfga.output.export import checked
 from rfga.output.stems import Stems
 from rfga.types import FloatArray, Prediction
+from rfga.untrusted import place_below
 
 FOLDER, IMAGES = "yolo", "images"
 SPLITS = ("train", "val", "test")
@@ -58,7 +59,7 @@ def write_yolo(
 
     Raises:
         ValueError: a prediction contradicts itself (`rfga.output.export.checked`).
-        UserError: the folder cannot be written.
+        UserError: the folder cannot be written, or a name leads out of it.
 
     Example:
         >>> import tempfile
@@ -84,7 +85,7 @@ def write_yolo(
             split = _split(name, sum(counts.values()))
             counts[split] += 1
             lists[split].write(f"./{IMAGES}/{listed}\n")
-            label = temporary / "labels" / f"{stem}.txt"
+            label = place_below(temporary / "labels", f"{stem}.txt")
             label.parent.mkdir(parents=True, exist_ok=True)
             lines = [_line(box, prediction) for box in prediction.boxes]
             label.write_text("".join(lines), encoding="utf-8", newline="\n")
@@ -109,7 +110,7 @@ def place_photographs(photographs: Iterable[tuple[str, Path]], out_folder: Path,
         return path
     with replacing_folder(path) as temporary:
         for image_id, photograph in photographs:
-            target = temporary / names.of(image_id)[0]
+            target = place_below(temporary, names.of(image_id)[0])
             target.parent.mkdir(parents=True, exist_ok=True)
             _place(photograph.absolute(), target, how)
     return path

@@ -15,6 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from rfga.output.letters import legible
+
 # Okabe and Ito's palette in an order whose neighbours differ most, without the shades lost on white or black.
 _PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _DASHES = ("-", (0, (5, 1)), (0, (2, 1)), (0, (5, 1, 1, 1)))  # tell the methods apart on grey paper
@@ -171,9 +173,9 @@ def spread_svg(
             axes.barh(rows, means, height=0.88 * thick, color=colour, label=name)
             axes.errorbar(means, rows, xerr=spreads, fmt="none", ecolor=_INK, elinewidth=1.2, capsize=2.5)
         axes.set(xlabel="percent", xlim=(0, 100), yticks=range(len(bars)), ylim=(len(bars) - 0.45, -0.55))
-        for label, name in zip(axes.set_yticklabels(list(bars)), bars, strict=True):
+        for label, name in zip(axes.set_yticklabels([*map(legible, bars)]), bars, strict=True):
             label.set_parse_math(False)
-            label.set_text(name)
+            label.set_text(legible(name))
         axes.set_title(metric)
         axes.grid(visible=True, axis="x", color=_INK, alpha=0.13, linewidth=0.8)
         axes.set_axisbelow(True)
@@ -223,9 +225,9 @@ def difference_svg(
         axes.set(
             xlabel="difference to the full layer (percentage points)", yticks=places, ylim=(place - 0.4, -0.7)
         )
-        for text, name in zip(axes.set_yticklabels(labels), labels, strict=True):
+        for text, name in zip(axes.set_yticklabels([*map(legible, labels)]), labels, strict=True):
             text.set_parse_math(False)
-            text.set_text(name)
+            text.set_text(legible(name))
             text.set_fontweight("bold" if name in groups else "normal")
         axes.tick_params(axis="y", length=0)
         axes.set_title(metric)
@@ -247,15 +249,16 @@ def _finish(figure: Figure, names: Sequence[str], colours: Mapping[str, str]) ->
     legend = figure.legend(handles, [" "] * len(names), loc="outside lower center", ncols=min(3, len(names)))
     for text, name in zip(legend.get_texts(), names, strict=True):
         text.set_parse_math(False)  # a name is shown as it is, dollars and leading underscores included
-        text.set_text(name)
+        text.set_text(legible(name))
 
 
 def _svg(figure: Figure, name: str, title: str, about: str) -> str:
+    name = re.sub(r"[^\w.-]", "-", name)  # it becomes a part of ids, where a record of runs may hold anything
     buffer = io.StringIO()
     nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
     figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
     svg = buffer.getvalue()
-    svg = svg[svg.index("<svg") :].strip().replace(_INK, "currentColor")
+    svg = legible(svg[svg.index("<svg") :].strip()).replace(_INK, "currentColor")
     # Several plots share a page: ids are made its own, or one plot would be cut by another's frame.
     svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
     labels = f'role="img" aria-labelledby="{name}-title {name}-about"'

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from rfga.data.metadata import LOCALIZATION
 from rfga.data.prepare import lists
+from rfga.data.prepare.archive import safe_name
 from rfga.data.prepare.download import Remote
 from rfga.data.prepare.job import Built, Job, Recipe
 from rfga.data.prepare.unpack import Place, unpack
@@ -92,13 +93,14 @@ def _derive(job: Job) -> tuple[dict[str, int], list[str]]:
     tables = {name: _table(job, name) for name in TABLES if name != "classes"}
     rows: dict[str, list[tuple[str, int, tuple[int, int], tuple[int, ...]]]] = {"train": [], "test": []}
     with job.watch.meter("reading sizes", len(tables["images"])) as meter:
-        for number, (name,) in tables["images"].items():
+        for number, named in tables["images"].items():
             meter.advance(1)
+            name = " ".join(named)
             try:
                 is_train = {"1": True, "0": False}[tables["train_test_split"][number][0]]
                 label = int(tables["image_class_labels"][number][0]) - 1
                 box = tuple(float(text) for text in tables["bounding_boxes"][number])
-                size_hw = stored_size(job.folder / "images" / name)
+                size_hw = stored_size(job.folder / "images" / safe_name(name, ARCHIVE_NAMES[0]))
                 row = (name, label, size_hw, benchmark_box(box, size_hw))
             except (KeyError, ValueError, IndexError) as error:
                 raise UserError(

@@ -139,7 +139,7 @@ def _add_val(job: Job, source: Path) -> int:
     """
     names = lists.read_ids(source)
     wanted = set(names)
-    old_names = {new: old for old, new in lists.read_rows(source / MAPPING)}
+    old_names = {row[1]: row[0] for row in lists.read_rows(source / MAPPING) if len(row) == 2}
 
     def place(name: str) -> str | None:
         own = "/".join(PurePosixPath(name).parts[-2:])

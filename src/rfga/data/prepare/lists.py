@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ BENCHMARK = "https://github.com/clovaai/wsolevaluation"
 LISTS_THERE = f"the folder metadata/ of {BENCHMARK}"
 
 Row = tuple[object, ...]
+
+_INDEX = re.compile(r"[0-9]{1,9}")  # of a class
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,7 @@ def read_labels(folder: Path) -> list[tuple[str, int]]:
     """
     path = folder / LABELS
     rows = read_rows(path)
-    if wrong := next((row for row in rows if len(row) != 2 or not row[1].isdecimal()), None):
+    if wrong := next((row for row in rows if not (len(row) == 2 and _INDEX.fullmatch(row[1]))), None):
         raise UserError(f"expected id,class in {path}, found {','.join(wrong)!r:.80}: correct the line")
     return [(name, int(label)) for name, label in rows]
 

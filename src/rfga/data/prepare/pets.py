@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from rfga.data.prepare import lists
+from rfga.data.prepare.archive import safe_name
 from rfga.data.prepare.download import Remote
 from rfga.data.prepare.job import Built, Job, Recipe
 from rfga.data.prepare.unpack import unpack
@@ -42,7 +43,8 @@ def build(job: Job) -> Built:
 
 def _count(job: Job, split: str) -> int:
     root = job.folder / FOLDER
-    names = [row[0] for row in lists.read_rows(root / "annotations" / f"{split}.txt", separator=None)]
+    rows = lists.read_rows(root / "annotations" / f"{split}.txt", separator=None)
+    names = [safe_name(row[0], ANNOTATION_NAMES[0]) for row in rows]
     if not names:
         raise UserError(
             f"expected annotations/{split}.txt in {ANNOTATION_NAMES[0]}, found none: get it from "

@@ -8,7 +8,6 @@ of these steps.
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from rfga.data.prepare.lists import LISTS
 from rfga.data.prepare.watch import Watch
 from rfga.files import is_leftover, make_folder, remove_leftovers, require_writable, write_json
 from rfga.types import UserError
+from rfga.untrusted import parse_json
 
 WORK = ".preparing"
 PARTS = ("images", "masks", "metadata", "classes.txt", "oxford-iiit-pet")
@@ -202,7 +202,7 @@ def _prepared(described: Mapping[str, Any], *, was_there: bool = False) -> Prepa
 def _read(path: Path) -> dict[str, Any]:
     """A file of ours; empty where there is none, or another one of that name."""
     try:
-        held = json.loads(path.read_text(encoding="utf-8"))
+        held = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return held if isinstance(held, dict) else {}

@@ -1,0 +1,132 @@
+"""What strangers wrote: texts read as plain values alone, and names that stay in the folder meant for them.
+
+No tag, reference or number in such a text makes the reader run anything, or fill the memory.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path, PurePath
+from typing import Any
+
+import yaml
+
+from rfga.types import UserError
+
+_MOST_DIGITS = 40  # of a whole number: a float holds it, and no 64-bit number has more
+_MOST_LEVELS = 100  # of values inside values
+_FREE_VALUES, _GROWTH = 100_000, 10  # so many values may the references (*name) of a YAML text stand for
+
+
+def parse_json(text: str | bytes) -> Any:
+    """The value of a JSON text; whole numbers of more than forty digits are infinite, as 1e999 is.
+
+    Raises:
+        ValueError: it is no JSON, or is nested too deeply.
+
+    Example:
+        >>> parse_json('{"a": [1, 2.5]}')
+        {'a': [1, 2.5]}
+    """
+    try:
+        return json.loads(text, parse_int=_whole)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def parse_yaml(text: str) -> Any:
+    """The value of a YAML text; whole numbers of more than forty digits are infinite.
+
+    Raises:
+        ValueError: it is no YAML or wants more than plain values, is nested too deeply, or refers to so many
+            values that they would not fit into memory.
+
+    Example:
+        >>> parse_yaml("a: [1, 2.5]")
+        {'a': [1, 2.5]}
+    """
+    try:
+        loader = _PlainLoader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _require_bounded(node)
+        return loader.construct_document(node)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    except Exception as error:  # a tag on a value of another kind raises whatever the library stumbles over
+        raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
+
+
+def place_below(folder: Path, name: str) -> Path:
+    """Where the file called ``name`` is to be written below ``folder``.
+
+    Raises:
+        UserError: the name leads out of the folder.
+
+    Example:
+        >>> place_below(Path("out"), "cat/0.jpg").as_posix()
+        'out/cat/0.jpg'
+        >>> place_below(Path("out"), "../0.jpg")
+        Traceback (most recent call last):
+        ...
+        rfga.types.UserError: expected a name that stays in out, found '../0.jpg': rename the file
+    """
+    path = PurePath(name)
+    # Windows drops dots and spaces at the end of a name, so that ".. " is the folder above as well.
+    if path.anchor or "\0" in name or any(not part.strip(". ") for part in path.parts):
+        raise UserError(f"expected a name that stays in {folder}, found {name!r:.200}: rename the file")
+    return folder / path
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """Plain values alone, with numbers that fit into a float and can be written out again."""
+
+    def construct_plain_int(self, node: yaml.ScalarNode) -> int | float:
+        value: int = self.construct_yaml_int(node)
+        if abs(value) < 10**_MOST_DIGITS:
+            return value
+        return math.inf if value > 0 else -math.inf
+
+    def add_indent(self, column: int) -> bool:
+        self._require_shallow()
+        return bool(super().add_indent(column))
+
+    def fetch_flow_collection_start(self, kind: type[yaml.Token]) -> None:
+        self._require_shallow()
+        super().fetch_flow_collection_start(kind)
+
+    def _require_shallow(self) -> None:
+        """Refuse deep nesting as it begins: the library looks ahead in a time that grows with its square."""
+        if len(self.indents) + self.flow_level > _MOST_LEVELS:
+            raise RecursionError
+
+
+_PlainLoader.add_constructor("tag:yaml.org,2002:int", _PlainLoader.construct_plain_int)
+
+
+def _require_bounded(node: yaml.Node) -> None:
+    """Refuse a few lines of references to references, which stand for more values than any memory holds."""
+    sizes: dict[int, int] = {}
+    if _written_out(node, sizes) > _FREE_VALUES + _GROWTH * len(sizes):
+        raise ValueError("its references stand for too many values")
+
+
+def _written_out(node: yaml.Node, sizes: dict[int, int]) -> int:
+    """How many values there are with every reference written out; ``sizes`` keeps those of each node."""
+    if id(node) in sizes:
+        if not sizes[id(node)]:
+            raise ValueError("a value that holds itself")
+        return sizes[id(node)]
+    sizes[id(node)] = 0
+    if isinstance(node, yaml.MappingNode):
+        parts = [part for pair in node.value for part in pair]
+    else:
+        parts = node.value if isinstance(node, yaml.SequenceNode) else []
+    sizes[id(node)] = 1 + sum(_written_out(part, sizes) for part in parts)
+    return sizes[id(node)]
+
+
+def _whole(digits: str) -> int | float:
+    return int(digits) if len(digits) <= _MOST_DIGITS else -math.inf if digits[0] == "-" else math.inf
