@@ -4,8 +4,7 @@
 ways in turn, medians of wall time. RUN is a trained run of the method ``cam``. Beside it stand
 
 * the bare forward pass of the same network on images that are in memory, as floats: by as many threads as
-  PyTorch takes, and in as many passes side by side as ``localize`` makes; channels last where not said
-  otherwise;
+  PyTorch takes, and in as many passes side by side as ``localize`` makes;
 * a loop with torchcam, one photograph at a time, that yields the same maps and boxes. How nearly it does is
   printed first.
 """
@@ -15,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -134,7 +134,7 @@ def agreement(localizer: Localizer, network: Network, photographs: list[Photogra
 
 
 def timed(ways: dict[str, Way], rounds: int) -> dict[str, list[tuple[float, float]]]:
-    """Seconds by the clock and of the processor, of every round but the first."""
+    """Seconds by the clock and of the processor, of every round but the first; each round is shown."""
     taken: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     for turn in range(rounds + 1):
         for name, way in ways.items():
@@ -142,6 +142,9 @@ def timed(ways: dict[str, Way], rounds: int) -> dict[str, list[tuple[float, floa
             way()
             if turn:
                 taken[name].append((time.perf_counter() - begin[0], time.process_time() - begin[1]))
+        if turn:
+            seconds = ", ".join(f"{times[-1][0]:.2f}" for times in taken.values())
+            print(f"load {os.getloadavg()[0]:.1f}: {seconds} s", file=sys.stderr, flush=True)
     return taken
 
 
@@ -176,7 +179,6 @@ def main() -> None:
         torch.stack([eval_transform(read_image(file), size) for file in files]), localizer.method.backbone
     )
     large, small = torch.split(images, BATCH), torch.split(images, CPU_BATCH)
-    rows = [batch.contiguous() for batch in large]
     count, networks, cores = len(photographs), networks_at_once(localizer), torch.get_num_threads()
     print(f"{count} photographs, {localizer.config.backbone}, {size} pixels")
     print(f"torch {torch.__version__}, {cores} threads of {os.cpu_count()} cores")
@@ -185,7 +187,6 @@ def main() -> None:
     ways: dict[str, Way] = {
         ours: lambda: localize_once(localizer, photographs),
         f"bare forward, {BATCH} at a time, {cores} threads": lambda: bare(last, large),
-        f"bare forward, {BATCH} at a time, {cores} threads, contiguous": lambda: bare(plain, rows),
         f"bare forward, {CPU_BATCH} at a time, {cores} threads": lambda: bare(last, small),
         f"bare forward, {CPU_BATCH} at a time, {networks} side by side": lambda: bare_side_by_side(
             last, small, networks

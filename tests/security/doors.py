@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import signal
 import tempfile
@@ -26,7 +27,7 @@ CPU_SECONDS, SECONDS = 20, 300
 
 UNEXPECTED = re.compile(r"Traceback|unexpected \w+:")
 SENTENCE = re.compile(r"expected .+, found .+", re.DOTALL)
-LONG = int(__import__("os").environ.get("LONG", 1500))
+LONG = int(os.environ.get("RFGA_FUZZ_EXAMPLES", "1500"))
 """Examples of a long fuzz test."""
 
 _parser: Callable[[], ArgumentParser] = cache(cli_parser.build_parser)
@@ -36,10 +37,10 @@ def fuzz(examples: int) -> settings:
     """So many examples; those of a short test are the same in every run, those of a long one are not."""
     return settings(
         max_examples=examples,
-        derandomize=examples < LONG,
+        derandomize=examples != LONG,
         database=None,
         deadline=None,  # a busy machine would break any; see limited
-        print_blob=examples >= LONG,
+        print_blob=examples == LONG,
         phases=[Phase.generate],  # what fails is small enough, and making it smaller takes minutes
         suppress_health_check=list(HealthCheck),
     )

@@ -53,7 +53,7 @@ def misshapen(draw: st.DrawFn, value: Any) -> Any:
     """A value of lists, mappings and plain values with up to three parts replaced, dropped or doubled."""
     value = copy.deepcopy(value)
     for _ in range(draw(st.integers(1, 3))):
-        holder, key = draw(st.sampled_from([*_places(value)] or [([value], 0)]))
+        holder, key = draw(st.sampled_from([*places(value)] or [([value], 0)]))
         match draw(st.sampled_from(["junk", "junk", "drop", "double"])):
             case "junk":
                 holder[key] = copy.deepcopy(draw(st.sampled_from(JUNK)))
@@ -79,8 +79,9 @@ def _cell(value: Any) -> str:
     return ("9" * 400 if value == 10**400 else str(value)).encode("utf-8", "replace").decode()
 
 
-def _places(value: Any) -> Iterator[tuple[Any, Any]]:
+def places(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Every part of a value as the list or mapping that holds it, and its key there."""
     keys = value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
     for key in keys:
         yield value, key
-        yield from _places(value[key])
+        yield from places(value[key])

@@ -17,6 +17,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from rfga.data.images import read_image, read_size
+from rfga.data.truth import open_truth
 from rfga.types import UserError
 from rfga.untrusted import parse_json, parse_yaml
 from tests.engine import tiny
@@ -75,13 +76,19 @@ ENCODINGS = (
 )
 
 
+def read_voc(photographs: Path, content: bytes) -> str:
+    """What is said of an XML file."""
+    truth = photographs.parent / "voc"
+    write(truth, {"cat/0.xml": content})
+    with little_memory(20), pytest.raises(UserError) as told:
+        open_truth(truth, photographs / "val", IDS)
+    return str(told.value)
+
+
 @pytest.mark.parametrize("kind", XML)
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
 def test_xml_with_entities_is_one_sentence(kind: str, encoding: str, photographs: Path) -> None:
-    truth = photographs.parent / "voc"
-    write(truth, {"cat/0.xml": XML[kind].decode().encode(encoding)})
-    with little_memory(20):
-        said = refused("data", "check", photographs, "--truth", truth, "--quiet")
+    said = read_voc(photographs, XML[kind].decode().encode(encoding))
     assert "without document type and entities" in said
     assert "root:" not in said
 
@@ -91,16 +98,20 @@ def test_no_encoding_hides_entities(encoding: str, photographs: Path) -> None:
     declared = f'<?xml version="1.0" encoding="{encoding}"?>'
     bomb = XML["a billion laughs"].decode()
     for content in ((declared + bomb).encode(encoding), declared.encode() + bomb.encode(encoding)):
-        write(photographs.parent / "voc", {"cat/0.xml": content})
-        said = refused("data", "check", photographs, "--truth", photographs.parent / "voc", "--quiet")
-        assert "expected Pascal VOC XML" in said
+        assert read_voc(photographs, content).startswith("expected Pascal VOC XML")
+
+
+def test_the_command_tells_of_a_bomb(photographs: Path) -> None:
+    write(photographs.parent / "voc", {"cat/0.xml": XML["a billion laughs"]})
+    said = refused("data", "check", photographs, "--truth", photographs.parent / "voc", "--quiet")
+    assert "without document type and entities" in said
 
 
 def test_xml_that_nests_deeply_is_read_to_its_end(photographs: Path) -> None:
-    deep = VOC.replace("</annotation>", "<a>" * 50_000 + "</a>" * 50_000 + "</annotation>")
+    deep = VOC.replace("</annotation>", "<a>" * 20_000 + "</a>" * 20_000 + "</annotation>")
     write(photographs.parent / "voc", {"cat/0.xml": deep.encode()})
     with little_memory(100):
-        refused("data", "check", photographs, "--truth", photographs.parent / "voc", "--quiet", "--strict")
+        assert open_truth(photographs.parent / "voc", photographs / "val", IDS).truth(IDS[0]) is not None
 
 
 YAML: dict[str, str] = {
@@ -110,24 +121,31 @@ YAML: dict[str, str] = {
     "brackets": "names: " + "[" * 3000,
     "blanks": "".join(f"{' ' * depth}a:\n" for depth in range(500)),
     "a long number": "names: " + "9" * 9000,
+    "a kind that does not fit": "names: !!timestamp x",
     "an object": "names: !!python/object/apply:os.system ['touch evil']\n",
     "a module": "names: !!python/module:os\n",
 }
 
 
 @pytest.mark.parametrize("kind", YAML)
-def test_yaml_that_asks_for_too_much_is_one_sentence(kind: str, photographs: Path, tiny_run: Path) -> None:
+def test_yaml_that_asks_for_too_much_is_refused(kind: str) -> None:
+    with little_memory(20), pytest.raises(ValueError, match=r"."):
+        parse_yaml(YAML[kind])
+    assert not Path("evil").exists()
+
+
+@pytest.mark.parametrize("kind", ["references to references", "an object"])
+def test_every_command_tells_of_such_yaml(kind: str, photographs: Path, tiny_run: Path) -> None:
     folder = photographs.parent
     write(folder / "yolo", {"data.yaml": YAML[kind].encode(), "labels/cat/0.txt": b"0 0.5 0.5 0.1 0.1"})
     run = tiny.copied(tiny_run, folder / "run")
     (run / "config.yaml").write_text(YAML[kind])
-    with little_memory(60):
-        said = refused("data", "check", photographs, "--truth", folder / "yolo", "--quiet")
-        assert "unreadable" in said
-        said = refused("localize", run, photographs, "--out", folder / "out", "--device", "cpu")
-        assert "expected the settings of a run" in said
-        said = refused("train", photographs, "--out", folder / "new", "--config", run / "config.yaml")
-        assert "expected a YAML file of settings" in said
+    said = refused("data", "check", photographs, "--truth", folder / "yolo", "--quiet")
+    assert "unreadable" in said
+    said = refused("localize", run, photographs, "--out", folder / "out", "--device", "cpu")
+    assert "expected the settings of a run" in said
+    said = refused("train", photographs, "--out", folder / "new", "--config", run / "config.yaml")
+    assert "expected a YAML file of settings" in said
     assert not Path("evil").exists()
 
 
@@ -139,20 +157,19 @@ def test_honest_references_are_taken() -> None:
 
 
 @pytest.mark.parametrize("text", ["[" * 200_000, '{"a":' * 200_000, "{", ""], ids=range(4))
-def test_json_that_asks_for_too_much_is_one_sentence(text: str, photographs: Path, tiny_run: Path) -> None:
-    with pytest.raises(ValueError, match=r"."):
+def test_json_that_asks_for_too_much_is_refused(text: str) -> None:
+    with little_memory(20), pytest.raises(ValueError, match=r"."):
         parse_json(text)
-    folder = photographs.parent
-    write(folder, {"truth.json": text.encode(), "tasks.json": f"[{{ {text}".encode()})
+
+
+def test_every_command_tells_of_such_json(photographs: Path, tiny_run: Path) -> None:
+    folder, deep = photographs.parent, "[" * 200_000
+    write(folder, {"truth.json": deep.encode(), "tasks.json": f"[{{ {deep}".encode()})
     run = tiny.copied(tiny_run, folder / "run")
-    (run / "classes.json").write_text(text)
-    for arguments in (
-        ["data", "check", photographs, "--truth", folder / "truth.json"],
-        ["data", "check", photographs, "--truth", folder / "tasks.json"],
-        ["localize", run, photographs, "--out", folder / "out", "--device", "cpu"],
-    ):
-        with little_memory(30):
-            assert "found " in refused(*map(str, arguments), "--quiet")
+    (run / "classes.json").write_text(deep)
+    for name in ("truth.json", "tasks.json"):
+        assert "found " in refused("data", "check", photographs, "--truth", folder / name, "--quiet")
+    assert "damaged" in refused("localize", run, photographs, "--out", folder / "out", "--device", "cpu")
 
 
 def test_numbers_beyond_a_float_are_infinite() -> None:

@@ -72,7 +72,7 @@ def look_at(content: bytes, ending: str) -> None:
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-@fuzz(12)
+@fuzz(10)
 @given(data=st.data())
 def test_damaged_photographs(kind: str, data: st.DataObject) -> None:
     look_at(data.draw(damaged_photograph(kind)), FORMATS[kind])
@@ -99,7 +99,7 @@ def test_much_damaged_metadata(content: bytes) -> None:
     look_at(content, "jpg")
 
 
-@fuzz(2)
+@fuzz(1)
 @given(data=st.data())
 def test_a_folder_of_damaged_photographs_is_localized_to_its_end(tiny_run: Path, data: st.DataObject) -> None:
     with deep_folder() as folder:

@@ -156,13 +156,13 @@ def open_benchmark(data: st.DataObject) -> None:
                     answered(partial(look, sample))
 
 
-@fuzz(60)
+@fuzz(25)
 @given(data=st.data())
 def test_maps_with_something_wrong(kernels: None, data: st.DataObject) -> None:
     score_some(data)
 
 
-@fuzz(60)
+@fuzz(25)
 @given(data=st.data())
 def test_a_benchmark_with_something_wrong(data: st.DataObject) -> None:
     open_benchmark(data)

@@ -81,13 +81,13 @@ def read_settings(data: st.DataObject) -> None:
                 answered(partial(TrainConfig.from_dict, recipe.train))
 
 
-@fuzz(40)
+@fuzz(10)
 @given(data=st.data())
 def test_runs_with_something_wrong(tiny_run: Path, data: st.DataObject) -> None:
     open_run(tiny_run, data)
 
 
-@fuzz(40)
+@fuzz(25)
 @given(data=st.data())
 def test_settings_with_something_wrong(data: st.DataObject) -> None:
     read_settings(data)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from rfga.data.truth import open_truth
 from rfga.engine.data_check import CheckCommand, check_data, write_check
 from rfga.types import UserError
 from tests.security.doors import LONG, answered, deep_folder, fuzz, nothing_outside
-from tests.security.mutations import damaged, misshapen, scribbled
+from tests.security.mutations import JUNK, damaged, misshapen, places, scribbled
 
 IDS = ("cat/0.jpg", "dog/1.png")
 WIDTH, HEIGHT = 60, 40
@@ -163,7 +165,7 @@ def look_at(kind: str, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@fuzz(20)
+@fuzz(12)
 @given(data=st.data())
 def test_truth_with_something_wrong(kind: str, data: st.DataObject) -> None:
     look_at(kind, data)
@@ -175,3 +177,26 @@ def test_truth_with_something_wrong(kind: str, data: st.DataObject) -> None:
 @given(data=st.data())
 def test_much_truth_with_something_wrong(kind: str, data: st.DataObject) -> None:
     look_at(kind, data)
+
+
+VALUES: dict[str, tuple[Any, str, Callable[[bytes], dict[str, bytes]], Callable[[Any], bytes]]] = {
+    "coco": (COCO, "truth.json", lambda text: {"truth.json": text}, as_json),
+    "labelstudio": (TASKS, "truth.json", lambda text: {"truth.json": text}, as_json),
+    "yolo": (DATA_YAML, ".", yolo, as_yaml),
+}
+"""Kind of truth that is one value -> the value, where it lies, its files, and how it is written."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", VALUES)
+def test_every_value_in_every_place(kind: str) -> None:
+    whole, where, files, written = VALUES[kind]
+    for place in range(len([*places(whole)])):
+        for junk in JUNK:
+            value = copy.deepcopy(whole)
+            holder, key = [*places(value)][place]
+            holder[key] = junk
+            with deep_folder() as folder:
+                write_photographs(folder / "val")
+                write(folder, files(written(value)))
+                read(folder / where, folder / "val")

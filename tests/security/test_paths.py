@@ -218,7 +218,7 @@ def test_photographs_that_a_list_takes_from_anywhere_are_written_inside(tiny_run
     assert written == {"pictures/evil.jpg.jpg", "pictures/cat/0.jpg.jpg", "pictures/1.png.jpg"}
 
 
-@pytest.mark.parametrize("name", OUTSIDE[:4])
+@pytest.mark.parametrize("name", ["a/../../evil.jpg", "/tmp/evil.jpg"])
 def test_an_id_that_leads_outside_is_written_nowhere(name: str, tiny_run: Path, deep: Path) -> None:
     write_photographs(deep / "in")
     given = [Photograph(name, deep / "in" / IDS[0], None), *find_photographs([deep / "in" / IDS[1]], [])]

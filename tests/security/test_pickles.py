@@ -35,6 +35,7 @@ def old_torch(held: Any, path: Path) -> None:
 
 SAVES: dict[str, Save] = {"torch": torch.save, "old torch": old_torch, "plain": plain}
 """Ways to write a pickle that torch.load opens."""
+WAYS = ["torch", *(pytest.param(way, marks=pytest.mark.slow) for way in ("old torch", "plain"))]
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ def unfinished(copy: Path, sign: Path, save: Save = torch.save) -> Path:
     return checkpoint
 
 
-@pytest.mark.parametrize("way", SAVES)
+@pytest.mark.parametrize("way", WAYS)
 def test_resuming_runs_nothing_of_the_checkpoint(
     way: str, copy: Path, birds: Path, sign: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,8 +114,9 @@ def test_a_checkpoint_that_slurm_would_have_left_is_not_run(
     spring(left, sign)
 
 
-@pytest.mark.parametrize("way", SAVES)
-@pytest.mark.parametrize("ending", ["pth", "pt", "safetensors"])
+@pytest.mark.parametrize(
+    ("way", "ending"), [("torch", "pth"), ("old torch", "pt"), ("plain", "pth"), ("torch", "safetensors")]
+)
 def test_weights_to_start_from_run_nothing(
     way: str, ending: str, birds: Path, sign: Path, tmp_path: Path
 ) -> None:
@@ -126,6 +128,7 @@ def test_weights_to_start_from_run_nothing(
     spring(path, sign)
 
 
+@pytest.mark.slow
 def test_weights_that_are_tensors_alone_are_taken(tiny_run: Path, birds: Path, tmp_path: Path) -> None:
     held = {
         name.removeprefix("backbone.network."): value
@@ -137,7 +140,7 @@ def test_weights_that_are_tensors_alone_are_taken(tiny_run: Path, birds: Path, t
     assert (out / "model.safetensors").is_file()
 
 
-@pytest.mark.parametrize("way", SAVES)
+@pytest.mark.parametrize("way", WAYS)
 def test_a_model_that_is_a_pickle_is_not_opened(way: str, copy: Path, birds: Path, sign: Path) -> None:
     model = copy / "model.safetensors"
     held = {name: value.clone() for name, value in tiny.weights(copy).items()}  # they lie in the file itself

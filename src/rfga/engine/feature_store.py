@@ -57,7 +57,14 @@ class FeatureStore:
             path = self.folder / ABOUT
             try:
                 held = parse_json(path.read_text(encoding="utf-8"))
-                self._about = {**held, "shape": list(held["shape"]), "images": list(held["images"])}
+                self._about = {
+                    **held,
+                    "shape": list(held["shape"]),
+                    "images": list(held["images"]),
+                    "made_of": dict(held["made_of"]),
+                    "per_shard": max(1, int(held["per_shard"])),
+                    "complete": bool(held["complete"]),
+                }
             except (OSError, ValueError, TypeError, KeyError) as error:
                 raise UserError(
                     f"expected features in {self.folder}, found no sound {ABOUT}: remove the folder"

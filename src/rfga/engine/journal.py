@@ -112,11 +112,13 @@ class Journal:
             for number, line in enumerate(lines):
                 try:
                     held = json.loads(line)
-                except ValueError:
+                except (ValueError, RecursionError):
                     return  # the line that the kill cut short is the last one
+                if not isinstance(held, dict):
+                    return
                 if number == 0:
                     self._require_same(settings, held.get("settings"))
-                if "id" in held:
+                if isinstance(held.get("id"), str):
                     yield held["id"], line.rstrip(b"\n")
 
     def _require_same(self, settings: dict[str, Any], held: Any) -> None:
