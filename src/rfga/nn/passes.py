@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -13,7 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rfga.nn import map_kernels, pixel_kernels
+from rfga.nn import map_kernels, narrow_kernels, pixel_kernels
+from rfga.nn.lanes import LANE_BYTES
+from rfga.nn.team import side_by_side
 
 COMPILED_TYPES = (torch.float32, torch.float64)
 SMALL = 1 << 15
@@ -78,15 +77,10 @@ class Passes(NamedTuple):
         arrays = tuple(self._flat(part, x.dtype) for part in parts)
         threads = min(threads, count)
         bounds = [count * k // threads for k in range(threads + 1)]
-        others = [
-            _pool(os.getpid(), threads - 1).submit(kernel, arrays, sizes, bounds[k], bounds[k + 1])
-            for k in range(1, threads)
-        ]
-        kernel(arrays, sizes, 0, bounds[1])
-        for other in others:
-            other.result()
+        side_by_side(lambda k: kernel(arrays, sizes, bounds[k], bounds[k + 1]), threads)
 
 
+_NARROW = {map_kernels: narrow_kernels}
 _ALL = (Passes(torch.contiguous_format, map_kernels), Passes(torch.channels_last, pixel_kernels))
 
 
@@ -96,11 +90,6 @@ def passes_for(x: Tensor) -> Passes | None:
         return None
     for passes in _ALL:
         if x.is_contiguous(memory_format=passes.memory_format):
-            return passes
+            narrow = x.shape[3] * x.itemsize <= 2 * LANE_BYTES
+            return passes._replace(kernels=_NARROW.get(passes.kernels, passes.kernels)) if narrow else passes
     return None
-
-
-@cache
-def _pool(process: int, threads: int) -> ThreadPoolExecutor:
-    """Threads of this process: a forked one inherits none that live."""
-    return ThreadPoolExecutor(threads, thread_name_prefix=f"rfga-{process}")
