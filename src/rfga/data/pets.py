@@ -92,6 +92,10 @@ class PetsDataset(Dataset):
         """
         return read_stored(sample.path)
 
+    def reduced_image(self, sample: Sample, least_side: int) -> Image.Image:
+        """The same, smaller where that is faster, but on no side of less than ``least_side`` pixels."""
+        return read_stored(sample.path, least_side)
+
     def check(self, sample: Sample) -> None:
         """See whether the photograph is there; the archive came with a checksum.
 

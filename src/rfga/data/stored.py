@@ -10,12 +10,12 @@ from pathlib import Path
 
 from PIL import Image
 
-from rfga.data.images import opened
+from rfga.data.images import opened, reduce_decoding
 from rfga.types import UserError
 
 
-def read_stored(path: Path) -> Image.Image:
-    """The stored pixels as RGB, (W, H) as in the file's header.
+def read_stored(path: Path, least_side: int | None = None) -> Image.Image:
+    """The stored pixels as RGB, (W, H) as in the file's header; for ``least_side`` see ``read_image``.
 
     Raises:
         UserError: the file is missing or cannot be read as an image.
@@ -27,6 +27,7 @@ def read_stored(path: Path) -> Image.Image:
         rfga.types.UserError: expected an image, found no file lost.jpg: check its name
     """
     with opened(path) as image:
+        reduce_decoding(image, least_side)
         pixels = image.convert("RGB")
     pixels.info = {}  # a remaining orientation tag would turn the image wherever it is saved
     return pixels

@@ -20,6 +20,9 @@ from torch.utils.data import Sampler
 from rfga.data.base import Dataset
 from rfga.types import Sample, UserError
 
+LEAST_PER_PIXEL = 2
+"""Pixels of a reduced photograph per pixel of the network's square: with fewer the square loses detail."""
+
 _BILINEAR = Image.Resampling.BILINEAR
 
 
@@ -41,6 +44,7 @@ class Augmentation:
     crop: Literal["benchmark", "random-resized"] = "benchmark"
     min_scale: float = 0.4  # smallest area of a random part, as a fraction of the photograph's
     flip: bool = True  # left and right are exchanged in every second photograph
+    reduced: bool = False  # large JPEGs are decoded at a part of their size
 
     def __post_init__(self) -> None:
         if self.crop not in ("benchmark", "random-resized"):
@@ -49,6 +53,17 @@ class Augmentation:
             )
         if not 0 < self.min_scale <= 1:
             raise UserError(f"expected min_scale in (0, 1], found {self.min_scale}: choose 0.4, for instance")
+
+    def least_side(self, size: int) -> int:
+        """Pixels that a reduced photograph has on each side, for squares of ``size`` pixels.
+
+        Example:
+            >>> Augmentation().least_side(224)
+            512
+        """
+        if self.crop == "benchmark":
+            return LEAST_PER_PIXEL * _resized_side(size)
+        return LEAST_PER_PIXEL * math.ceil(size / math.sqrt(self.min_scale * 3 / 4))  # the smallest part's
 
 
 def eval_transform(image: Image.Image, size: int) -> Tensor:
@@ -109,11 +124,15 @@ class SampleImages(TorchDataset[tuple[Tensor, int, int]]):
     def __getitem__(self, item: int | tuple[int, int]) -> tuple[Tensor, int, int]:
         index, seed = item if isinstance(item, tuple) else (item, None)
         sample = self._samples[index]
-        image = self._dataset.image(sample)
-        if seed is None or self._augmentation is None:
-            return eval_transform(image, self._image_size), sample.label, index
+        augmentation, size = self._augmentation, self._image_size
+        if seed is None or augmentation is None:
+            return eval_transform(self._dataset.image(sample), size), sample.label, index
+        if augmentation.reduced:
+            image = self._dataset.reduced_image(sample, augmentation.least_side(size))
+        else:
+            image = self._dataset.image(sample)
         rng = np.random.default_rng((index, seed))
-        return train_transform(image, self._image_size, rng, self._augmentation), sample.label, index
+        return train_transform(image, size, rng, augmentation), sample.label, index
 
 
 class EpochSampler(Sampler[tuple[int, int]]):
@@ -154,8 +173,12 @@ class EpochSampler(Sampler[tuple[int, int]]):
         return self._num_samples - (self._num_samples % self._world if self._shuffle else 0)
 
 
+def _resized_side(size: int) -> int:
+    return round(size * 256 / 224)
+
+
 def _benchmark_crop(image: Image.Image, size: int, rng: np.random.Generator) -> Image.Image:
-    side = round(size * 256 / 224)
+    side = _resized_side(size)
     y, x = rng.integers(side - size + 1, size=2).tolist()
     return image.resize((side, side), _BILINEAR).crop((x, y, x + size, y + size))
 

@@ -87,7 +87,11 @@ class Unpacker:
         # Files are moved into place whole, so one of the right size was written before an interruption.
         if path.is_file() and path.stat().st_size == entry.size_bytes:
             return
-        with replacing(path) as temporary, temporary.open("wb") as file, entry.open() as content:
+        with (
+            replacing(path, one_of_many=True) as temporary,
+            temporary.open("wb") as file,
+            entry.open() as content,
+        ):
             self._copy(content, file, entry)
         self.written += 1
 
