@@ -1,7 +1,7 @@
 """Speed of training, JPEG to step; prints a Markdown table.
 
-``python benchmarks/training.py PHOTOGRAPHS [--backbone mobilenetv2_100] [--count 128] [--rounds 3] [--side 3000]``:
-one process, the ways in turn, medians of wall time. PHOTOGRAPHS are class folders; --side enlarges them first (into
+``python benchmarks/training.py PHOTOGRAPHS [--backbone NAME] [--count 128] [--rounds 3] [--side 3000]``: one
+process, the ways in turn, medians of wall time. PHOTOGRAPHS are class folders; --side enlarges them first (into
 a temporary folder) to JPEGs of so many pixels, as cameras make them. The ways:
 
 * the network alone: loss, gradients and step, on batches that are in memory;
@@ -29,10 +29,12 @@ from rfga.data import open_dataset
 from rfga.engine.build import build_method
 from rfga.engine.config import Runtime, TrainConfig
 from rfga.engine.devices import pick_device, pick_workers
+from rfga.engine.images import normalised
 from rfga.engine.train import fit
 from rfga.engine.training_data import Loaders, TrainingData, data_loaders
 from rfga.engine.training_module import TrainingModule
 
+Step = Callable[[Any], None]
 Way = Callable[[], tuple[float, float]]
 """Seconds in all, and those in which the network waited for a batch."""
 
@@ -55,7 +57,7 @@ class Watched:
 
 
 def enlarged(source: Path, out: Path, side: int, count: int) -> Path:
-    """The first photographs of each class as JPEGs of ``side`` pixels, with as much detail as enlarging leaves."""
+    """The first photographs of each class as JPEGs of ``side`` pixels, with a little noise as detail."""
     folders = sorted(path for path in (source / "train").iterdir() if path.is_dir())
     for folder in folders:
         (out / "train" / folder.name).mkdir(parents=True)
@@ -76,7 +78,7 @@ def training_data(folder: Path, count: int) -> TrainingData:
     return TrainingData(dataset, samples[:: max(1, len(samples) // count)][:count], (), ())
 
 
-def stepper(config: TrainConfig, classes: int) -> Callable[[Any], None]:
+def stepper(config: TrainConfig, classes: int) -> Step:
     """Loss, gradients and step of one batch, without anything around them."""
     device = pick_device("auto")
     method = build_method(config, classes).to(device).to(memory_format=torch.channels_last)
@@ -85,28 +87,24 @@ def stepper(config: TrainConfig, classes: int) -> Callable[[Any], None]:
     module.on_train_epoch_start()
 
     def step(batch: Any) -> None:
-        images = (batch[0].to(device).float() / 255 - 0.5) / 0.5
-        loss = method.loss(
-            images.contiguous(memory_format=torch.channels_last), batch[1].to(device), generator
-        )
+        images = normalised(batch[0].to(device), method.backbone)
+        loss = method.loss(images, batch[1].to(device), generator)
         optimiser.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimiser.step()
 
     generator = torch.Generator().manual_seed(0)
     return step
 
 
-def network_alone(step: Callable[[Any], None], batches: list[Any]) -> tuple[float, float]:
+def network_alone(step: Step, batches: list[Any]) -> tuple[float, float]:
     begin = time.perf_counter()
     for batch in batches:
         step(batch)
     return time.perf_counter() - begin, 0.0
 
 
-def plainest_loop(
-    step: Callable[[Any], None], data: TrainingData, config: TrainConfig
-) -> tuple[float, float]:
+def plainest_loop(step: Step, data: TrainingData, config: TrainConfig) -> tuple[float, float]:
     loader = Watched(data_loaders(data, config, 0).train)
     begin = time.perf_counter()
     for batch in loader:
@@ -142,9 +140,8 @@ def measured(data: TrainingData, config: TrainConfig, rounds: int) -> dict[str, 
 
 
 def print_table(times: dict[str, list[tuple[float, float]]], count: int) -> None:
-    print(
-        "| way | photographs/s | of the network alone | of the plainest loop | waiting |\n|---|---|---|---|---|"
-    )
+    print("| way | photographs/s | of the network alone | of the plainest loop | waiting |")
+    print("|---|---|---|---|---|")
     seconds = {name: np.array([total for total, _ in taken]) for name, taken in times.items()}
     alone, plainest, *_ = seconds.values()
     for name, taken in times.items():
@@ -153,9 +150,8 @@ def print_table(times: dict[str, list[tuple[float, float]]], count: int) -> None
             f"{np.median(r):.2f} ({r.min():.2f} to {r.max():.2f})"
             for r in (alone / seconds[name], plainest / seconds[name])
         ]
-        print(
-            f"| {name} | {count / np.median(seconds[name]):.1f} | {ratios[0]} | {ratios[1]} | {waiting:.0%} |"
-        )
+        rate = count / np.median(seconds[name])
+        print(f"| {name} | {rate:.1f} | {ratios[0]} | {ratios[1]} | {waiting:.0%} |")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Training with torch.compile: nearly the same weights under the same names, and one sentence where it fails."""
+"""Training with torch.compile: nearly the same weights, and one sentence where it fails."""
 
 from __future__ import annotations
 
