@@ -1,7 +1,7 @@
 """Speed of training, JPEG to step; prints a Markdown table.
 
 ``python benchmarks/training.py PHOTOGRAPHS [--backbone NAME] [--count 128] [--rounds 3] [--side 3000]``: one
-process, the ways in turn, medians of wall time. PHOTOGRAPHS are class folders; --side enlarges them first (into
+process, the ways in turn, medians of wall time. PHOTOGRAPHS are class folders; --side enlarges them (into
 a temporary folder) to JPEGs of so many pixels, as cameras make them. The ways:
 
 * the network alone: loss, gradients and step, on batches that are in memory;
