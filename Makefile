@@ -5,12 +5,13 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 OUT ?= demo
 
-.PHONY: help demo test test-slow check install clean
+.PHONY: help demo test test-slow check docs install clean
 
 help:
 	@echo "make demo       install, then train CAM and RFGA on embedded pictures and write $(OUT)/report.html"
-	@echo "make test       install, then all quick tests, doctests, ruff, mypy, layer rules"
+	@echo "make test       install, then all quick tests, doctests, ruff, mypy, layer rules, documentation"
 	@echo "make test-slow  what takes longer"
+	@echo "make docs       the documentation: site/index.html"
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -29,11 +30,15 @@ check: $(STAMP)
 	$(BIN)/mypy
 
 # One thread of arithmetic for each test process: several of them on few cores would wait for each other.
-test: check
+test: check docs
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
+
+# A warning ends it; --quiet would hide warnings from that, too. The notice that is switched off advertises another program.
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 test-slow: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
 
 clean:
-	rm -rf $(VENV) $(OUT) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(OUT) build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis
