@@ -1,12 +1,24 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
+import os
+import stat
+import sys
 from pathlib import Path
 
 import pytest
 
-from rfga.files import remove_leftovers, replacing, replacing_folder, require_writable, write_json
+from rfga.files import (
+    StorageError,
+    remove_leftovers,
+    replacing,
+    replacing_folder,
+    require_writable,
+    sync,
+    write_json,
+)
 from rfga.types import UserError
 
 
@@ -138,3 +150,63 @@ def test_left_folders_are_removed_too(tmp_path: Path) -> None:
     (left / "deep").mkdir(parents=True)
     remove_leftovers(tmp_path)
     assert not left.exists()
+
+
+@pytest.mark.parametrize("name", ["ENOSPC", "EROFS", "EIO", "EFBIG"])
+def test_a_disk_that_takes_nothing_more_is_told_apart(name: str, tmp_path: Path) -> None:
+    def fill() -> None:
+        with replacing(tmp_path / "a.txt"):
+            raise OSError(getattr(errno, name), os.strerror(getattr(errno, name)))
+
+    with pytest.raises(StorageError, match=r"a\.txt, .*make room on that disk or mend it, then start again"):
+        fill()
+    with pytest.raises(UserError) as caught, replacing(tmp_path / ("x" * 300)):
+        pass
+    assert not isinstance(caught.value, StorageError)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a disk that is always full")
+def test_a_writer_that_does_not_say_why_it_failed(tmp_path: Path) -> None:
+    def fill() -> None:
+        with replacing(tmp_path / "map.npy") as temporary:
+            temporary.unlink()
+            temporary.symlink_to("/dev/full")
+            raise OSError("50176 requested and 42480 written")
+
+    with pytest.raises(StorageError, match="No space left on device"):
+        fill()
+    with pytest.raises(UserError, match=r"\(some reason\): give another"), replacing(tmp_path / "map.npy"):
+        raise OSError("some reason")
+    assert not list(tmp_path.iterdir())
+
+
+def test_content_is_on_the_disk_before_it_takes_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, seen = tmp_path / "a.txt", list[tuple[bool, str]]()
+
+    def fsync(descriptor: int) -> None:
+        is_folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+        seen.append((is_folder, path.read_text()))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    path.write_text("old")
+    with replacing(path) as temporary:
+        temporary.write_text("new")
+    assert seen == [(False, "old"), (True, "new")]
+    with replacing(path, one_of_many=True) as temporary:
+        temporary.write_text("newer")
+    assert len(seen) == 2
+
+
+def test_a_file_system_that_cannot_sync_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fsync(descriptor: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    code = errno.EINVAL
+    sync(tmp_path)
+    code = errno.ENOSPC  # some systems tell only now
+    with pytest.raises(StorageError, match="No space left"), replacing(tmp_path / "a.txt"):
+        pass
+    assert not list(tmp_path.iterdir())

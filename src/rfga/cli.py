@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rfga.cli_commands import RUNNERS, SUBCOMMANDS
+from rfga.cli_processes import run_in_processes
+from rfga.engine.processes import ElsewhereError
 from rfga.output.letters import legible
 from rfga.types import UserError
 
@@ -26,11 +28,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     _print_any_name()
     try:
         command, values, explicit = _parsed(argv)
-        RUNNERS[command](values, explicit)
+        return run_in_processes(command, values, argv, lambda: RUNNERS[command](values, explicit))
     except ArgumentError as error:
         return _wrong_usage(error, argv)
-    except UserError as error:
-        return _failed(str(error), values)
+    except (UserError, ElsewhereError) as error:
+        return _failed(str(error), values) if isinstance(error, UserError) else 1  # else another has told
     except BrokenPipeError:  # whoever read the output, as `head` does, wants no more of it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -39,7 +41,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _failed(f"stopped by the keyboard before the end: {remedy}", values)
     except Exception as error:
         return _failed(f"unexpected {type(error).__name__}: {error} (--debug shows where)", values)
-    return 0
 
 
 def _parsed(argv: Sequence[str]) -> tuple[str, dict[str, Any], set[str]]:

@@ -31,6 +31,7 @@ LISTED = 10  # of photographs that were left out or failed
 
 
 def _train(values: dict[str, Any], explicit: set[str]) -> None:
+    from rfga.engine.loggers import logger_names
     from rfga.engine.workflow import TrainCommand, recipe_line, train_and_report
 
     command = TrainCommand(
@@ -41,6 +42,7 @@ def _train(values: dict[str, Any], explicit: set[str]) -> None:
         recipe=values["config"],
         truth=optional_path(values["truth"]),
         policy=policy_of(values),
+        loggers=logger_names(values["logger"]),
     )
     result = train_and_report(command, runtime_of(values))
     if result is not None:

@@ -20,6 +20,7 @@ from rfga.cli_serve import add_serve
 from rfga.data import DATASETS
 from rfga.data.base import SPLIT_ALIASES, SPLITS
 from rfga.engine.config import METHOD_NAMES, POSTHOC_NAMES, Device, Normalisation, TrainConfig
+from rfga.engine.loggers import LOGGERS
 from rfga.engine.refiners import NO_REFINER, REFINER_NAMES
 from rfga.output.export import FORMATS
 from rfga.version import __version__
@@ -68,9 +69,12 @@ def _add_train(command: ArgumentParser) -> None:
     add("--config", type=str | None, default=None, help="a recipe: its name or YAML file")
     add("--set", action="append", type=str, default=[], metavar="KEY=VALUE", help="an option of the method")
     _add_settings(command)
+    loggers = f"log each epoch with example maps, joined by commas: {', '.join(LOGGERS)}"
+    add("--logger", type=str | None, default=None, metavar="NAMES", help=loggers)
     add("--resume", action="store_true", help="go on after the last whole epoch")
     add("--overwrite", action="store_true", help="start anew in a folder that holds a run")
     _add_runtime(command)
+    _add_processes(command)
 
 
 def _add_benchmark(command: ArgumentParser) -> None:
@@ -216,6 +220,7 @@ def _add_reading(command: ArgumentParser) -> None:
     )
     command.add_argument("--batch-size", type=int, default=32, help="photographs at a time")
     _add_runtime(command)
+    _add_processes(command)
 
 
 def _add_runtime(command: ArgumentParser) -> None:
@@ -223,6 +228,14 @@ def _add_runtime(command: ArgumentParser) -> None:
     add("--device", choices=_choices(Device), default="auto", help="where to compute")
     add("--workers", type=int, default=-1, help="processes that read photographs; -1 chooses")
     add("--quiet", action="store_true", help="print nothing but errors and results")
+
+
+def _add_processes(command: ArgumentParser) -> None:
+    add = command.add_argument
+    devices = "devices of this machine to share the work, one process each; under torchrun or srun of each"
+    add("--devices", type=int | None, default=None, metavar="N", help=devices)
+    nodes = "machines on which torchrun or srun starts this command"
+    add("--nodes", type=int | None, default=None, metavar="M", help=nodes)
 
 
 def _add_settings(command: ArgumentParser, without: Collection[str] = ()) -> None:

@@ -17,7 +17,13 @@ def runtime_of(values: Mapping[str, Any]) -> Runtime:
     """Where to compute, and how much to print."""
     from rfga.engine.config import Runtime
 
-    return Runtime(device=values["device"], workers=values["workers"], quiet=values["quiet"])
+    return Runtime(
+        device=values["device"],
+        workers=values["workers"],
+        quiet=values["quiet"],
+        devices=values.get("devices"),
+        nodes=values.get("nodes"),
+    )
 
 
 def policy_of(values: Mapping[str, Any]) -> RunPolicy:
@@ -33,10 +39,12 @@ def optional_path(value: str | None) -> Path | None:
 
 
 def writable(value: str | None) -> Path | None:
-    """A file to write at the end of long work, seen to be possible before it."""
+    """A file to write at the end of long work, seen to be possible before it; one process alone writes it."""
+    from rfga.engine.processes import started_processes
     from rfga.files import require_writable
 
-    path = optional_path(value)
+    started = started_processes()
+    path = optional_path(value if started is None or started.first else None)
     if path is not None:
         require_writable(path)
     return path

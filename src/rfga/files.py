@@ -1,8 +1,14 @@
-"""Files appear whole or not at all: whoever looks, even after a kill, finds the old file or the new one."""
+"""Files appear whole or not at all: whoever looks, even after a kill, finds the old file or the new one.
+
+What is written once is also brought to the disk before it takes its name, so that the same holds after a
+power cut, as far as system and disk keep their word.
+"""
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 import shutil
 from collections.abc import Collection, Iterator
@@ -18,17 +24,29 @@ from rfga.types import UserError
 
 _LEFTOVER_SUFFIX = ".tmp"
 _LEFTOVER = re.compile(r"\.[0-9a-f]{32}\.tmp")
+# Codes of a disk that takes nothing more: full, over its quota (of blocks or of a file), read-only, broken.
+_OF_STORAGE = frozenset(
+    getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EIO") if hasattr(errno, name)
+)
+_CANNOT_SYNC = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
+
+
+class StorageError(UserError):
+    """The disk takes nothing more, so that whatever is written next would fail as well."""
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, one_of_many: bool = False) -> Iterator[Path]:
     """Give a temporary path to write to: it becomes ``path`` when the block ends, and goes after an error.
 
     Args:
         path: the file to make or to replace; missing folders above it are made.
+        one_of_many: do not wait until it is on the disk, which takes milliseconds; safe from a kill all the
+            same, not from a power cut.
 
     Raises:
-        UserError: the file cannot be written (folder, name, full disk), or ``path`` is a folder.
+        UserError: the file cannot be written (folder, name), or ``path`` is a folder.
+        StorageError: the disk is full, over its quota, read-only or broken.
 
     Example:
         >>> import tempfile
@@ -47,9 +65,13 @@ def replacing(path: Path) -> Iterator[Path]:
         mode = temporary.stat().st_mode
         yield temporary
         temporary.chmod(mode)  # some writers make a file of their own that nobody else may read
+        if not one_of_many:
+            sync(temporary)
         temporary.replace(path)
+        if not one_of_many:
+            sync(path.parent)
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise _unwritable(path, _told_by_system(error, temporary)) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -84,6 +106,24 @@ def replacing_folder(path: Path, keep: Collection[str] = ()) -> Iterator[Path]:
         raise _unwritable(path, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file's content, or a folder's names, are on the disk, where the system can do so.
+
+    Raises:
+        OSError: the disk is full or broken, which some systems tell no earlier.
+    """
+    if path.is_dir() and os.name == "nt":  # Windows opens no folders
+        return
+    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _CANNOT_SYNC:  # some network and user-space file systems know no such request
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def require_writable(path: Path) -> None:
@@ -170,8 +210,21 @@ def _refuse_folder(path: Path) -> None:
         raise UserError(f"expected a file name, found the folder {path}: remove it or give another name")
 
 
+def _told_by_system(error: OSError, unfinished: Path) -> OSError:
+    """Why a write failed: NumPy and Pillow tell that one did, but not why; to write on tells it."""
+    if error.errno is None:
+        try:
+            with unfinished.open("ab") as stream:
+                stream.write(bytes(2**20))
+        except OSError as reason:
+            return reason
+    return error
+
+
 def _unwritable(path: Path, error: OSError) -> UserError:
-    return UserError(
-        f"expected to write {path}, found that it cannot be written ({error.strerror or error}): "
-        "give another output folder, or make room"
-    )
+    found = f"expected to write {path}, found that it cannot be written ({error.strerror or error})"
+    if error.errno in _OF_STORAGE:
+        return StorageError(
+            f"{found}: make room on that disk or mend it, then start again, with --resume where there is one"
+        )
+    return UserError(f"{found}: give another output folder, or make room")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 import torch
@@ -47,8 +47,8 @@ def test_checkpoint_is_never_half_there(tmp_path: Path, monkeypatch: pytest.Monk
     path = tmp_path / "checkpoints" / "last.ckpt"
     WholeFile().save_checkpoint({"epoch": 1}, path)
 
-    def broken(value: Any, target: Path) -> None:
-        Path(target).write_bytes(b"half")
+    def broken(value: Any, stream: BinaryIO) -> None:
+        stream.write(b"half")
         raise RuntimeError("power cut")
 
     monkeypatch.setattr(torch, "save", broken)

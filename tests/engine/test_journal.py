@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rfga.engine.journal import FILE_NAME, Journal
+from rfga.engine.journal import FILE_NAME, Journal, journal_parts
 from rfga.types import Prediction, UserError
 
 SETTINGS = {"threshold": 0.2, "labels": None}
@@ -125,3 +125,46 @@ def test_memory_does_not_grow_with_what_is_added(tmp_path: Path) -> None:
         tracemalloc.stop()
         assert grown_bytes < 8_000  # a dict with a number for each would take a hundred bytes a photograph
         assert sum(1 for _ in journal.predictions(names)) == 1500
+
+
+def written_by_two(folder: Path) -> None:
+    """The journal and a part of it: of four photographs one failed, which an earlier run had not come to."""
+    with opened(folder, resume=False) as first:
+        first.add(prediction(ODD_NAMES[2]))
+        first.failed(ODD_NAMES[0], "empty file")
+    with Journal(folder, SETTINGS, [*ODD_NAMES, "b.jpg"], resume=False, part=1) as second:
+        second.add(prediction("b.jpg", boxes=1))
+        second.add(prediction(ODD_NAMES[1]))
+
+
+def test_parts_are_taken_over_in_the_order_of_the_photographs(tmp_path: Path) -> None:
+    with opened(tmp_path, resume=False) as journal:
+        written_by_two(tmp_path)
+        assert [path.name for path in journal_parts(tmp_path)] == [".journal-1.jsonl"]
+        journal.take_parts()
+        assert done(journal) == [ODD_NAMES[1], ODD_NAMES[2], "b.jpg"]
+        assert journal.failures == {ODD_NAMES[0]: "empty file"}
+        found = list(journal.predictions(["b.jpg", ODD_NAMES[1]]))
+        assert same(found[0], prediction("b.jpg", boxes=1))
+    assert not journal_parts(tmp_path)
+    alone = tmp_path / "alone"
+    with opened(alone, resume=False) as journal:
+        journal.failed(ODD_NAMES[0], "empty file")
+        for name, boxes in ((ODD_NAMES[1], 2), (ODD_NAMES[2], 2), ("b.jpg", 1)):
+            journal.add(prediction(name, boxes))
+    assert (tmp_path / FILE_NAME).read_bytes() == (alone / FILE_NAME).read_bytes()
+
+
+def test_parts_that_a_kill_left_are_gone_on_with(tmp_path: Path) -> None:
+    written_by_two(tmp_path)
+    part = journal_parts(tmp_path)[0]
+    part.write_bytes(part.read_bytes()[:-5])
+    with opened(tmp_path, resume=True) as journal:
+        assert done(journal) == [ODD_NAMES[2], "b.jpg"]
+        assert not journal_parts(tmp_path)
+    written_by_two(tmp_path)
+    with pytest.raises(UserError, match="found another threshold"):
+        opened(tmp_path, resume=True, settings={"threshold": 0.3, "labels": None})
+    with opened(tmp_path, resume=False) as journal:
+        assert not done(journal)
+        assert not journal_parts(tmp_path)

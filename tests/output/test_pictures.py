@@ -15,6 +15,7 @@ from rfga.output.pictures import (
     fit,
     jpeg_data_uri,
     overlay,
+    picture_grid,
     write_picture,
 )
 from rfga.types import Truth, UserError
@@ -155,3 +156,16 @@ def test_unknown_ending_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"a\.gif"):
         write_picture(tmp_path / "a.gif", grey(20, 30))
     assert not list(tmp_path.iterdir())
+
+
+def test_grid_keeps_each_picture_whole_in_its_square() -> None:
+    sizes_hw = ((20, 30), (31, 9), (30, 30), (5, 6), (12, 30))
+    pictures = [np.full((*size_hw, 3), 50 * n + 40, np.uint8) for n, size_hw in enumerate(sizes_hw)]
+    grid = picture_grid(pictures, columns=3)
+    assert grid.shape == (62, 93, 3)
+    for n, (height, width) in enumerate(sizes_hw):
+        square = grid[n // 3 * 31 :][:31, n % 3 * 31 :][:, :31]
+        rows, columns = np.nonzero((square == 50 * n + 40).all(-1))
+        assert (int(np.ptp(rows)), int(np.ptp(columns)), len(rows)) == (height - 1, width - 1, height * width)
+    assert (grid[31:, 62:] == OUTLINE_RGB).all()  # the place of a sixth
+    assert picture_grid(pictures[:1]).shape == (30, 30, 3)

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from rfga.data.unreadable import UnreadableError
 from rfga.types import ByteArray, UserError
 
 MAX_PIXELS = 178_956_970
@@ -42,10 +43,6 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-
-
-class UnreadableError(UserError):
-    """A photograph that is not there, or cannot be read as one."""
 
 
 def read_image(path: Path, least_side: int | None = None) -> Image.Image:

@@ -25,6 +25,7 @@ from rfga.engine.run_folder import RunFolder
 from rfga.engine.thresholds import FIXED_THRESHOLDS, Threshold
 from rfga.engine.train import fit, train
 from rfga.engine.training_data import Loaders, checked_samples, epoch_loader
+from rfga.engine.weights_file import system_errors_told
 from rfga.files import replacing
 from rfga.methods.base import Method
 from rfga.types import Sample
@@ -123,7 +124,7 @@ def _measured(
         numbers, samples_of = score_raw(found, how)
         evaluations[how] = {**about, **numbers}
         replicates.update({f"{how}/{metric}": values for metric, values in samples_of.items()})
-    with replacing(task.out / task.replicates) as temporary:
+    with replacing(task.out / task.replicates) as temporary, system_errors_told():
         save_file(replicates, temporary)
     return {
         "evaluations": evaluations,

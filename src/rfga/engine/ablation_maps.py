@@ -15,6 +15,7 @@ from rfga.engine.baselines import known_truth
 from rfga.engine.config import Runtime
 from rfga.engine.localizer import Localizer
 from rfga.engine.progress import Meter
+from rfga.engine.reading import reading_explained
 from rfga.geometry.common_scale import CommonScale
 from rfga.geometry.maps import score_maps
 from rfga.metrics.localization import LocalizationMetrics
@@ -38,6 +39,7 @@ class RawMaps:
     maps: FloatArray  # (N, h, w)
 
 
+@reading_explained()
 def raw_maps(
     localizer: Localizer,
     loader: DataLoader[Any],

@@ -24,7 +24,7 @@ from rfga.engine.progress import announcer
 from rfga.engine.review_sheet import REVIEW_NAME
 from rfga.engine.thresholds import FIXED, threshold_sentence
 from rfga.engine.workflow import TrainCommand, train_and_report
-from rfga.files import make_folder, write_json
+from rfga.files import make_folder, remove_leftovers, write_json
 from rfga.types import UserError
 
 CHECK, RUN, BOXES = "check", "run", "boxes"
@@ -178,6 +178,8 @@ def _prepare(command: BuildCommand) -> None:
             f"expected a new folder, or one that rfga build began, found {command.out} with other files: "
             "choose another --out"
         )
+    for folder in (command.out, command.out / CHECK):
+        remove_leftovers(folder)
 
 
 def _check(command: BuildCommand, runtime: Runtime) -> tuple[str, int]:

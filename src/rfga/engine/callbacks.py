@@ -12,9 +12,9 @@ import torch
 from lightning.pytorch.callbacks import Callback, Checkpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
+from rfga.engine.checkpoint_file import write_checkpoint
 from rfga.engine.progress import Meter, announcer
 from rfga.engine.run_folder import RunFolder
-from rfga.files import replacing
 
 
 class History(Callback):
@@ -36,7 +36,9 @@ class History(Callback):
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Record and print the epoch that has ended, its validation included."""
         seconds = time.perf_counter() - self.started
-        measured = trainer.callback_metrics
+        measured = trainer.callback_metrics  # every process asks, as they add up their numbers here
+        if not trainer.is_global_zero:
+            return
         epoch = trainer.current_epoch + 1
         entry: dict[str, Any] = {"epoch": epoch, "train_loss": float(measured["train_loss_epoch"])}
         if "val_top1" in measured:
@@ -77,7 +79,8 @@ class EpochMeter(Callback):
         """Count the batch."""
         loss = outputs["loss"] if isinstance(outputs, Mapping) else outputs
         if self.meter is not None:
-            self.meter.advance(len(batch[1]), "" if loss is None else f"loss {loss.item():.3f}")
+            note = "" if loss is None else f"loss {loss.item():.3f}"
+            self.meter.advance(len(batch[1]) * trainer.world_size, note)
 
     def on_validation_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """A new bar."""
@@ -94,7 +97,7 @@ class EpochMeter(Callback):
     ) -> None:
         """Count the batch."""
         if self.meter is not None:
-            self.meter.advance(len(batch[1]))
+            self.meter.advance(len(batch[1]) * trainer.world_size)
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Make room for the line of the history."""
@@ -117,7 +120,7 @@ class EpochMeter(Callback):
 
 
 class EpochCheckpoint(Checkpoint):
-    """One checkpoint, replaced after every epoch; Lightning runs it after all other callbacks.
+    """A checkpoint after every epoch, beside the one before; Lightning runs it after all other callbacks.
 
     Args:
         path: of the checkpoint.
@@ -137,6 +140,5 @@ class WholeFile(TorchCheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
     ) -> None:
-        """Write beside the old checkpoint, then take its place."""
-        with replacing(Path(path)) as temporary:
-            torch.save(checkpoint, temporary)
+        """Write beside the old checkpoint, look it through, then take its place."""
+        write_checkpoint(checkpoint, Path(path))

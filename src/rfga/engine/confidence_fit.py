@@ -12,6 +12,7 @@ import torch
 
 from rfga.data.base import Dataset
 from rfga.data.transforms import eval_transform
+from rfga.data.unreadable import require_there
 from rfga.engine.confidence import CONFIDENCE_KEY, Confidence, fit_confidence
 from rfga.engine.localizer import Localizer
 from rfga.engine.progress import Meter
@@ -120,6 +121,7 @@ def examples(localizer: Localizer, dataset: Dataset, known: Sequence[Known]) -> 
         try:
             pixels.append(eval_transform(dataset.image(sample), size))
         except UserError:
+            require_there(sample.path)  # others may be gone, too
             continue
         readable.append((sample, truth))
     columns = len(EVIDENCE + SECOND_LOOK)

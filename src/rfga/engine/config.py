@@ -9,6 +9,7 @@ from math import inf
 from typing import Any, Literal
 
 from rfga.engine.options import typed_options
+from rfga.engine.processes import ALONE, Processes
 from rfga.methods import METHODS, POSTHOC
 from rfga.types import UserError
 
@@ -21,6 +22,7 @@ Normalisation = Literal["minmax", "max", "pas", "ivr"]
 Precision = Literal["auto", "32", "bf16", "16"]
 Schedule = Literal["cosine", "step", "constant"]
 CropKind = Literal["benchmark", "random-resized"]
+Decoding = Literal["reduced", "full"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,10 +52,12 @@ class TrainConfig:
         crop: benchmark (square of 256/224 of the size, random crop) or random-resized.
         min_scale: smallest part of the photograph that a random-resized crop shows.
         flip: mirror half of the training photographs.
+        decode: full, or reduced: large JPEGs to train on are read at a part of their size, which is faster.
         pad_type: padding of the network, empty (symmetric) or same; by default found out.
         mean: of the colours in [0, 1]; by default found out.
         std: of the colours in [0, 1]; by default found out.
         precision: of the arithmetic; auto is bf16 where the device has it.
+        compile: have torch.compile translate the backbone first; minutes more, and another last digit.
         normalisation: of score maps.
         seed: of everything random.
     """
@@ -80,10 +84,12 @@ class TrainConfig:
     crop: CropKind = "benchmark"
     min_scale: float = 0.5
     flip: bool = True
+    decode: Decoding = "reduced"
     pad_type: str | None = None
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None
     precision: Precision = "auto"
+    compile: bool = False
     normalisation: Normalisation = "minmax"
     seed: int = 0
 
@@ -141,16 +147,25 @@ class Runtime:
         device: auto, cpu, cuda or mps.
         workers: processes that read photographs; -1 chooses.
         quiet: print nothing but errors and results.
+        devices: of each machine, one process each; by default as many as were started.
+        nodes: machines; by default those on which processes were started.
+        processes: which of them this one is; ``rfga.engine.joining.joined`` sets it.
 
     Raises:
-        UserError: a number of workers below -1.
+        UserError: a number of workers below -1, or of devices or machines below 1.
     """
 
     device: Device = "auto"
     workers: int = -1
     quiet: bool = False
+    devices: int | None = None
+    nodes: int | None = None
+    processes: Processes = ALONE
 
     def __post_init__(self) -> None:
+        for name, count in (("devices", self.devices), ("nodes", self.nodes)):
+            if count is not None and count < 1:
+                raise UserError(f"expected --{name} of at least 1, found {count}: give 1 or more")
         if self.workers < -1:
             raise UserError(
                 f"expected --workers of -1 (chosen) or more, found {self.workers}: give 0 or more"

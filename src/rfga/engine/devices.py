@@ -52,7 +52,9 @@ def lightning_precision(wanted: Precision, device: torch.device) -> LightningPre
 
 
 def pick_workers(runtime: Runtime, device: torch.device) -> int:
-    """Processes that read photographs: one beside a CPU that trains, up to eight beside a GPU.
+    """Processes that read photographs: up to two beside a CPU that computes, up to eight beside a GPU.
+
+    Several processes of a command on one machine share its cores.
 
     Example:
         >>> pick_workers(Runtime(workers=3), torch.device("cpu"))
@@ -60,7 +62,7 @@ def pick_workers(runtime: Runtime, device: torch.device) -> int:
     """
     if runtime.workers >= 0:
         return runtime.workers
-    cores = os.cpu_count() or 1
+    cores = max(1, (os.cpu_count() or 1) // runtime.processes.local_world)
     return min(8, cores) if device.type != "cpu" else min(2, cores)
 
 

@@ -14,11 +14,14 @@ from torch.utils.data import DataLoader
 from rfga.data.base import Dataset, canonical_split
 from rfga.data.check import MAX_UNREADABLE_FRACTION
 from rfga.data.transforms import SampleImages
+from rfga.data.unreadable import require_there
 from rfga.engine.config import Runtime, require_batch_size
 from rfga.engine.devices import pick_workers
 from rfga.engine.gallery import Candidate, choose_gallery
 from rfga.engine.localizer import Localizer
+from rfga.engine.processes import Processes
 from rfga.engine.progress import Meter
+from rfga.engine.reading import reading_explained
 from rfga.engine.training_data import checked_samples
 from rfga.metrics.localization import LocalizationMetrics
 from rfga.output.report import GalleryItem
@@ -65,6 +68,7 @@ class EvaluationOptions:
         require_batch_size(self.batch_size)
 
 
+@reading_explained()
 def evaluate(
     localizer: Localizer,
     dataset: Dataset,
@@ -75,7 +79,8 @@ def evaluate(
     """Measure ``localizer`` on a split: boxes or masks are scored as the data set's truth decides.
 
     Photographs that cannot be read, or whose truth is not known or does not fit, are left out and listed.
-    The result does not depend on the number of workers. Another batch size may let the network's
+    The result does not depend on the number of workers, nor on that of processes: whole batches are dealt out
+    to these, and the sums of all are added up, which is exact. Another batch size may let the network's
     convolutions round differently (some 1e-6 of a map's range), which can move a box that lies on the edge
     between two of the 256 levels.
 
@@ -84,7 +89,7 @@ def evaluate(
         dataset: photographs with truth, or with class labels alone.
         split: train, val or test.
         options: thresholds, batch size.
-        runtime: device and workers.
+        runtime: device, workers, and the processes that share the work; the first alone gets a gallery.
 
     Raises:
         UserError: the split is empty, its classes are not the model's, or more than a tenth of the
@@ -99,15 +104,18 @@ def evaluate(
             f"{''.join(f' ({note})' for note in dataset.notes)}: give another --split"
         )
     measured = _Pass(localizer, dataset, split, samples, options)
+    batches = runtime.processes.share(_batches(len(samples), options.batch_size))
     loader = DataLoader(
         SampleImages(dataset, samples, localizer.config.image_size, None),
-        batch_size=options.batch_size,
+        batch_sampler=batches,
         num_workers=pick_workers(runtime, localizer.device),
     )
-    with Meter(f"evaluating {split}", len(samples), quiet=runtime.quiet) as meter:
+    own = sum(len(batch) for batch in batches)
+    with Meter(f"evaluating {split}", own, quiet=runtime.quiet) as meter:
         for pixels, labels, positions in loader:
             measured.add(pixels, labels, positions.tolist())
             meter.advance(len(labels))
+    measured.join(runtime.processes)
     metrics = measured.metrics
     best = metrics.best_thresholds()
     cut = localizer.with_threshold(float(best["largest"]["0.5"]), "oracle") if best else localizer
@@ -116,8 +124,8 @@ def evaluate(
         curves=metrics.curves(),
         best_thresholds=best,
         gallery=choose_gallery(cut, dataset, measured.candidates),
-        left_out=(*left_out, *measured.left_out),
-        notes=tuple(_truth_notes(dataset)) if measured.has_truth else (),
+        left_out=(*left_out, *(where for _, where in measured.left_out)),
+        notes=tuple(_truth_notes(dataset, runtime.processes)) if measured.has_truth else (),
     )
 
 
@@ -140,7 +148,7 @@ class _Pass:
             normalisation=localizer.config.normalisation,
             thresholds=options.thresholds,
         )
-        self.left_out: list[tuple[str, str]] = []
+        self.left_out: list[tuple[int, tuple[str, str]]] = []  # each with the position of its photograph
         self.candidates: list[Candidate] = []
         self.unfit = 0
         self.gallery = options.gallery and self.has_truth
@@ -149,7 +157,7 @@ class _Pass:
     def add(self, pixels: torch.Tensor, labels: torch.Tensor, positions: Sequence[int]) -> None:
         """Score a batch."""
         batch = [self.samples[position] for position in positions]
-        truths = [self._truth(sample) if self.has_truth else None for sample in batch]
+        truths = [self._truth(position) if self.has_truth else None for position in positions]
         rows = [row for row, truth in enumerate(truths) if truth is not None or not self.has_truth]
         if not rows:
             return
@@ -170,31 +178,62 @@ class _Pass:
                 if positions[row] % self.every == 0
             ]
 
-    def _truth(self, sample: Sample) -> Truth | None:
+    def join(self, processes: Processes) -> None:
+        """Add what the other processes found; the sums join by themselves when they are read.
+
+        Raises:
+            UserError: of all photographs together, more than a tenth have truth that does not fit.
+        """
+        if processes.alone:
+            return
+        parts = processes.gather((self.left_out, self.unfit, self.candidates))
+        self.left_out = sorted(found for left_out, _, _ in parts for found in left_out)
+        self.unfit = sum(unfit for _, unfit, _ in parts)
+        self.candidates = [one for _, _, found in parts for one in found] if processes.first else []
+        self._require_fit(self.left_out[-1][1][1] if self.left_out else "")
+
+    def _truth(self, position: int) -> Truth | None:
+        sample = self.samples[position]
         try:
             truth = self.dataset.truth(sample)
         except UserError as error:
-            self.left_out.append((sample.image_id, str(error)))
+            require_there(sample.path)  # numbers of what is left would be others
+            self.left_out.append((position, (sample.image_id, str(error))))
             self.unfit += 1
-            if self.unfit > MAX_UNREADABLE_FRACTION * len(self.samples):
-                raise UserError(
-                    f"expected truth that fits at least nine of ten photographs, found {self.unfit} of "
-                    f"{len(self.samples)} that it does not fit; of the last: {error}"
-                ) from error
+            self._require_fit(str(error))
             return None
         if truth is None:
-            self.left_out.append((sample.image_id, NO_TRUTH))
+            self.left_out.append((position, (sample.image_id, NO_TRUTH)))
         return truth
 
+    def _require_fit(self, last: str) -> None:
+        if self.unfit > MAX_UNREADABLE_FRACTION * len(self.samples):
+            raise UserError(
+                f"expected truth that fits at least nine of ten photographs, found {self.unfit} of "
+                f"{len(self.samples)} that it does not fit; of the last: {last}"
+            )
 
-def _truth_notes(dataset: Dataset) -> Iterator[str]:
+
+def _batches(count: int, size: int) -> list[list[int]]:
+    """The positions of each batch, as one process forms them: a batch's company decides how it is rounded.
+
+    Example:
+        >>> _batches(5, 2)
+        [[0, 1], [2, 3], [4]]
+    """
+    return [list(range(start, min(start + size, count))) for start in range(0, count, size)]
+
+
+def _truth_notes(dataset: Dataset, processes: Processes) -> Iterator[str]:
     """What a reader of truth files has to say, where the data set has one."""
     reader = dataset.truth_reader
     if reader is None:
         return
     for name in reader.missing_images:
         yield f"truth of no photograph: {name} is not in the split's folder"
-    yield from reader.warnings()
+    warnings = processes.gather(reader.warnings())
+    # Each begins with the name of its photograph, and these are sorted.
+    yield from warnings[0] if processes.alone else sorted({text for found in warnings for text in found})
 
 
 def _require_same_classes(dataset: Dataset, classes: tuple[str, ...]) -> None:

@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from rfga.engine.weights_file import system_errors_told
 from rfga.files import remove_leftovers, replacing, write_json
 from rfga.types import UserError
 from rfga.untrusted import parse_json
@@ -136,7 +137,7 @@ class FeatureStore:
             if not path.is_file():
                 rows = range(number * per_shard, min(len(images), (number + 1) * per_shard))
                 whole = torch.cat([part.to("cpu", kind) for part in features(rows)])
-                with replacing(path) as temporary:
+                with replacing(path) as temporary, system_errors_told():
                     save_file({NAME: whole.contiguous()}, temporary)
         write_json(self.folder / ABOUT, {**about, "complete": True})
         self._about, self._shards = {}, []

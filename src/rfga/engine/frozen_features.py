@@ -28,6 +28,7 @@ from rfga.engine.feature_store import FeatureStore
 from rfga.engine.images import normalised
 from rfga.engine.localizer import weights_fingerprint
 from rfga.engine.progress import Meter
+from rfga.engine.reading import reading_explained
 from rfga.engine.training_data import TrainingData, checked_samples, probe_photographs, read_training_data
 from rfga.types import Sample, UserError
 
@@ -52,6 +53,7 @@ class FeatureRequest:
     half: bool = False
 
 
+@reading_explained()
 def prepare_features(
     request: FeatureRequest, data: Dataset, measured: Dataset, runtime: Runtime | None = None
 ) -> None:

@@ -1,10 +1,15 @@
-"""The journal of a long run: one line per photograph done, so that a killed run goes on where it stopped."""
+"""The journal of a long run: one line per photograph done, so that a killed run goes on where it stopped.
+
+Of several processes that share a run, the first writes the journal and each other one a part beside it. When
+all have done, or when the run goes on after a kill, the first takes the parts into the journal.
+"""
 
 from __future__ import annotations
 
 import json
 from array import array
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -15,6 +20,12 @@ from rfga.files import replacing
 from rfga.types import Prediction, UserError
 
 FILE_NAME = ".journal.jsonl"
+_PARTS = ".journal-*.jsonl"
+
+
+def journal_parts(folder: Path) -> list[Path]:
+    """What processes other than the first have written, and nobody has taken over."""
+    return sorted(folder.glob(_PARTS))
 
 
 class Journal:
@@ -26,7 +37,8 @@ class Journal:
         folder: the output folder; the journal lies in it under a hidden name.
         settings: what decides the result; a journal written with others is not gone on with.
         image_ids: of all photographs that may be added. Lines of others that an earlier run did are kept.
-        resume: keep what is there.
+        resume: keep what is there, in the journal and in parts of it.
+        part: the rank of the process that writes, if it is not the first; it keeps nothing of before.
 
     Raises:
         UserError: the journal is of a run with other settings, or cannot be written.
@@ -40,19 +52,23 @@ class Journal:
     """
 
     def __init__(
-        self, folder: Path, settings: dict[str, Any], image_ids: Sequence[str], *, resume: bool
+        self, folder: Path, settings: dict[str, Any], image_ids: Sequence[str], *, resume: bool, part: int = 0
     ) -> None:
-        self.path = folder / FILE_NAME
+        self.path = folder / (_PARTS.replace("*", str(part)) if part else FILE_NAME)
         self.failures: dict[str, str] = {}
         self._numbers = {image_id: number for number, image_id in enumerate(image_ids)}
         self._begins = array("q", [-1]) * len(image_ids)  # of each photograph's line in the file, in bytes
         with replacing(self.path) as temporary, temporary.open("wb") as stream:
             stream.write(json.dumps({"settings": settings}).encode() + b"\n")
-            if resume and self.path.is_file():
-                # A failure may be mended by the time a run goes on, so only what was done is kept.
-                for image_id, line in self._finished(settings):
+            earlier = [self.path, *journal_parts(folder)] if resume and self.path.is_file() else []
+            # A failure may be mended by the time a run goes on, so only what was done is kept.
+            for path in earlier:
+                for image_id, line in self._finished(path, settings):
                     self._note(image_id, stream.tell())
                     stream.write(line + b"\n")
+        if not part:
+            for path in journal_parts(folder):
+                path.unlink()
         self._stream: BinaryIO = self.path.open("ab")
 
     def __contains__(self, image_id: str) -> bool:
@@ -102,13 +118,48 @@ class Journal:
                     warnings=tuple(held["warnings"]),
                 )
 
+    def take_parts(self) -> None:
+        """Take over the parts of processes that have all done, in the order of the photographs."""
+        parts = journal_parts(self.path.parent)
+        if not parts:
+            return
+        homes, begins = array("i", [-1]) * len(self._begins), array("q", [-1]) * len(self._begins)
+        with ExitStack() as stack:
+            files = [stack.enter_context(path.open("rb")) for path in (self.path, *parts)]
+            temporary = stack.enter_context(replacing(self.path))
+            stream = stack.enter_context(temporary.open("wb"))
+            for home, file in enumerate(files):
+                begin = 0
+                for line in file:
+                    held = json.loads(line)
+                    number = self._numbers.get(held.get("id", held.get("failed")))
+                    if number is not None:
+                        homes[number], begins[number] = home, begin
+                    elif home == 0:  # the settings, and photographs of another call
+                        stream.write(line)
+                    begin += len(line)
+            self.failures = {}
+            for number, home in enumerate(homes):
+                if home >= 0:
+                    files[home].seek(begins[number])
+                    self._take(number, files[home].readline(), stream)
+        for path in parts:
+            path.unlink()
+
+    def _take(self, number: int, line: bytes, stream: BinaryIO) -> None:
+        held = json.loads(line)
+        if "failed" in held:
+            self.failures[held["failed"]] = held["reason"]
+        self._begins[number] = -1 if "failed" in held else stream.tell()
+        stream.write(line)
+
     def _note(self, image_id: str, begin: int) -> None:
         if (number := self._numbers.get(image_id)) is not None:
             self._begins[number] = begin
 
-    def _finished(self, settings: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
+    def _finished(self, path: Path, settings: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
         """The photographs that are done and their lines, as far as the file is whole."""
-        with self.path.open("rb") as lines:
+        with path.open("rb") as lines:
             for number, line in enumerate(lines):
                 try:
                     held = json.loads(line)
@@ -149,4 +200,5 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stream.close()
+        with suppress(OSError):  # every line was handed over when it was written, or its failure told
+            self._stream.close()

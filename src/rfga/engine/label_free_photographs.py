@@ -18,6 +18,7 @@ from rfga.data.base import Dataset
 from rfga.data.images import read_image
 from rfga.data.samples import few_of_each
 from rfga.data.transforms import eval_transform
+from rfga.data.unreadable import UnreadableError
 from rfga.engine.config import OWN_MAPS, Runtime
 from rfga.engine.devices import pick_workers
 from rfga.engine.inputs import Photograph, choose_labels
@@ -25,6 +26,7 @@ from rfga.engine.journal import FILE_NAME
 from rfga.engine.label_free import estimates
 from rfga.engine.localizer import Localizer
 from rfga.engine.progress import Meter
+from rfga.engine.reading import reading_explained
 from rfga.engine.run_folder import RunFolder
 from rfga.engine.thresholds import (
     LABEL_FREE,
@@ -68,7 +70,9 @@ def record_training_estimate(
         samples: those it was trained on; up to 200 of them are looked at, as in an evaluation.
         runtime: workers and output.
     """
-    _record(run, localizer.maps, _estimated(localizer, _of_dataset(dataset, spread(samples)), runtime))
+    items = _of_dataset(dataset, spread(samples))
+    # All of them could be read until now: to pass over one would end in numbers that nobody can repeat.
+    _record(run, localizer.maps, _estimated(localizer, items, runtime, skip_unreadable=False))
 
 
 def ensure_estimate(
@@ -125,8 +129,10 @@ def _estimated(
     items: Sequence[_Item],
     runtime: Runtime,
     normalisations: Sequence[str] = tuple(NORMALISATIONS),
+    *,
+    skip_unreadable: bool = True,
 ) -> dict[str, Any]:
-    raw = _raw_maps(localizer, items, runtime)
+    raw = _raw_maps(localizer, _Squares(items, localizer.config.image_size, skip_unreadable), runtime)
     return estimates(raw, normalisations) if len(raw) else {}
 
 
@@ -158,8 +164,8 @@ def _kept_threshold(folder: Path, localizer: Localizer) -> float | None:
 class _Squares(TorchDataset[Any]):
     """What the network sees of photographs, with the class to map; None for one that cannot be read."""
 
-    def __init__(self, items: Sequence[_Item], image_size: int) -> None:
-        self.items, self.image_size = items, image_size
+    def __init__(self, items: Sequence[_Item], image_size: int, skip_unreadable: bool) -> None:
+        self.items, self.image_size, self.skip_unreadable = items, image_size, skip_unreadable
 
     def __len__(self) -> int:
         return len(self.items)
@@ -168,14 +174,17 @@ class _Squares(TorchDataset[Any]):
         read, label = self.items[index]
         try:
             return eval_transform(read(), self.image_size), label
-        except UserError:
+        except UserError as error:
+            if isinstance(error, UnreadableError) and not self.skip_unreadable:
+                raise
             return None
 
 
-def _raw_maps(localizer: Localizer, items: Sequence[_Item], runtime: Runtime) -> FloatArray:
+@reading_explained()
+def _raw_maps(localizer: Localizer, items: _Squares, runtime: Runtime) -> FloatArray:
     """Maps (n, h, w) of the photographs that can be read, as the method gives them."""
     loader = DataLoader(
-        _Squares(items, localizer.config.image_size),
+        items,
         batch_size=_BATCH,
         num_workers=pick_workers(runtime, localizer.device) if len(items) > _BATCH else 0,
         collate_fn=_as_list,

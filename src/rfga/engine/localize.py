@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
@@ -13,10 +14,12 @@ from rfga.engine.config import RunPolicy, Runtime
 from rfga.engine.inputs import Photograph, choose_labels
 from rfga.engine.journal import Journal
 from rfga.engine.localize_output import LocalizeOptions, prepare_output, write_files
-from rfga.engine.localize_stream import Stream, Todo, deaths_explained
+from rfga.engine.localize_stream import Stream, Todo
 from rfga.engine.localizer import Localizer
 from rfga.engine.options import resolve
+from rfga.engine.processes import Processes
 from rfga.engine.progress import Meter
+from rfga.engine.reading import reading_explained
 from rfga.engine.refiners import NO_REFINER, load_refiner
 from rfga.engine.review_sheet import write_review_sheet
 from rfga.files import write_json
@@ -52,7 +55,7 @@ def localize(
         photographs: from ``rfga.engine.inputs.find_photographs``.
         out: folder for everything that is written.
         options: formats, classes, pictures.
-        runtime: device and workers.
+        runtime: device, workers, and the processes that share the photographs.
         policy: skip what an earlier run did, or remove its output first.
 
     Raises:
@@ -62,43 +65,66 @@ def localize(
     writers = [resolve(FORMATS, name, "format") for name in options.formats]
     labels = choose_labels(photographs, options.labels, localizer.classes)
     refine = load_refiner(options.refine, options.sam_weights, localizer.device)
-    prepare_output(out, policy)
-    settings = _settings(localizer, options)
+    settings, processes = _settings(localizer, options), runtime.processes
     if options.second_look:
         localizer = localizer.with_second_look(options.max_boxes)
     ids = [photograph.image_id for photograph in photographs]
-    with Journal(out, settings, ids, resume=policy.resume) as journal:
-        todo = [
-            Todo(photograph, label, photograph.image_id in journal)
-            for photograph, label in zip(photographs, labels, strict=True)
-        ]
-        waiting = sum(not item.done for item in todo)
+    processes.require_same("photographs and settings", [*ids, json.dumps(settings)])
+    journal, before = _begin(out, settings, ids, policy, processes)
+    todo = [Todo(*item) for item in zip(photographs, labels, before, strict=True)]
 
-        def write_one(prediction: Prediction, path: Path) -> None:
-            write_files(prediction, path, out, options, refine)
+    def write_one(prediction: Prediction, path: Path) -> None:
+        write_files(prediction, path, out, options, refine)
 
+    with journal:
         stream = Stream(localizer, write_one, options.batch_size, options.max_boxes)
         _follow(stream, todo, journal, runtime)
-        for write in writers:
-            write(journal.predictions(ids), localizer.classes, out)
-        if options.photographs != "none":
-            for name in PHOTOGRAPHS.keys() & set(options.formats):
-                place = resolve(PHOTOGRAPHS, name, "format")
-                done = ((p.image_id, p.path) for p in photographs if p.image_id in journal)
-                place(done, out, options.photographs)
-        summary = Summary(
-            inputs=len(photographs),
-            done=waiting - len(journal.failures),
-            skipped=len(photographs) - waiting,
-            failed=dict(journal.failures),
-            without_box=sum(1 for prediction in journal.predictions(ids) if not len(prediction.boxes)),
-            warnings=dict(Counter(text for found in journal.predictions(ids) for text in found.warnings)),
-        )
-        if options.review:
-            facts, found = _facts(localizer, summary), journal.predictions(ids)
-            write_review_sheet(found, photographs, localizer.classes, out, options.review, facts)
+    processes.wait()
+    summary = processes.agree(lambda: _summary(journal, ids, before))
+    if not processes.first:
+        return summary
+    for write in writers:
+        write(journal.predictions(ids), localizer.classes, out)
+    if options.photographs != "none":
+        for name in PHOTOGRAPHS.keys() & set(options.formats):
+            place = resolve(PHOTOGRAPHS, name, "format")
+            done = ((p.image_id, p.path) for p in photographs if p.image_id in journal)
+            place(done, out, options.photographs)
+    if options.review:
+        facts, found = _facts(localizer, summary), journal.predictions(ids)
+        write_review_sheet(found, photographs, localizer.classes, out, options.review, facts)
     write_json(out / "summary.json", {**asdict(summary), "settings": settings})
     return summary
+
+
+def _begin(
+    out: Path, settings: dict[str, Any], ids: Sequence[str], policy: RunPolicy, processes: Processes
+) -> tuple[Journal, list[bool]]:
+    """The journal that this process writes, and which photographs an earlier run did."""
+    opened: list[Journal] = []
+
+    def begin() -> bytes:
+        prepare_output(out, policy)
+        opened.append(Journal(out, settings, ids, resume=policy.resume))
+        return bytes(image_id in opened[0] for image_id in ids)
+
+    before = [bool(done) for done in processes.agree(begin)]
+    if not processes.first:
+        opened.append(Journal(out, settings, ids, resume=False, part=processes.rank))
+    return opened[0], before
+
+
+def _summary(journal: Journal, ids: Sequence[str], before: Sequence[bool]) -> Summary:
+    """What became of the photographs, now that all processes have done."""
+    journal.take_parts()
+    return Summary(
+        inputs=len(ids),
+        done=len(ids) - sum(before) - len(journal.failures),
+        skipped=sum(before),
+        failed=dict(journal.failures),
+        without_box=sum(1 for prediction in journal.predictions(ids) if not len(prediction.boxes)),
+        warnings=dict(Counter(text for found in journal.predictions(ids) for text in found.warnings)),
+    )
 
 
 def _follow(stream: Stream, todo: Sequence[Todo], journal: Journal, runtime: Runtime) -> None:
@@ -110,7 +136,7 @@ def _follow(stream: Stream, todo: Sequence[Todo], journal: Journal, runtime: Run
     waiting = sum(not item.done for item in todo)
     with (
         Meter("localizing", waiting, quiet=runtime.quiet) as meter,
-        deaths_explained(),
+        reading_explained(),
         closing(stream.run(todo, runtime)) as batches,
     ):
         for outcomes in batches:
@@ -119,7 +145,7 @@ def _follow(stream: Stream, todo: Sequence[Todo], journal: Journal, runtime: Run
                     journal.failed(outcome.image_id, outcome.reason)
                 else:
                     journal.add(outcome.prediction)
-            meter.advance(len(outcomes))
+            meter.advance(len(outcomes) * runtime.processes.world)
 
 
 def _facts(localizer: Localizer, summary: Summary) -> list[tuple[str, str]]:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from rfga.data.images import read_image
 from rfga.engine.config import RunPolicy, require_batch_size
-from rfga.engine.journal import FILE_NAME
+from rfga.engine.journal import FILE_NAME, journal_parts
 from rfga.engine.refiners import NO_REFINER, Refiner
 from rfga.engine.review_sheet import REVIEW_NAME
 from rfga.files import is_leftover, make_folder, remove_leftovers, replacing
@@ -101,6 +101,8 @@ def prepare_output(out: Path, policy: RunPolicy) -> None:
         for folder, _, _ in os.walk(out / name):
             remove_leftovers(Path(folder))
     if policy.overwrite:
+        for part in journal_parts(out):
+            part.unlink()
         for name in OUTPUTS:
             target = out / name
             if target.is_dir() and not target.is_symlink():
@@ -131,11 +133,12 @@ def write_files(
         picture = overlay(pixels(), score_map, prediction.boxes, None)
         write_picture(place_below(out / "pictures", f"{name}.jpg"), picture)
     if options.maps:
-        with replacing(place_below(out / "maps", f"{name}.npy")) as temporary, temporary.open("wb") as stream:
+        place = place_below(out / "maps", f"{name}.npy")
+        with replacing(place, one_of_many=True) as temporary, temporary.open("wb") as stream:
             # In full precision, so that the metrics find the same boxes in the file as in the network.
             np.save(stream, score_map)
     if options.masks or refine:
         plain = mask_of(score_map, prediction.threshold, prediction.size_hw)
         mask = refine(pixels(), prediction) if refine else plain
-        with replacing(place_below(out / MASKS, f"{name}.png")) as temporary:
+        with replacing(place_below(out / MASKS, f"{name}.png"), one_of_many=True) as temporary:
             Image.fromarray(mask).save(temporary, format="PNG")

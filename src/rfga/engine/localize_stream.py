@@ -28,6 +28,7 @@ from rfga.engine.config import OWN_MAPS, Runtime
 from rfga.engine.devices import pick_workers, threads
 from rfga.engine.inputs import Photograph
 from rfga.engine.localizer import Localizer
+from rfga.files import StorageError
 from rfga.types import Prediction, UserError
 
 MAX_NETWORKS = 4
@@ -99,7 +100,8 @@ class Stream:
 
     Args:
         localizer: the trained model.
-        write: writes what belongs to a prediction of a file; a ``UserError`` makes it a failure.
+        write: writes what belongs to a prediction of a file; a ``UserError`` makes it a failure, but a
+            ``StorageError`` ends the stream.
         batch_size: photographs at a time.
         max_boxes: boxes per photograph at most.
     """
@@ -112,12 +114,15 @@ class Stream:
     def run(self, todo: Sequence[Todo], runtime: Runtime) -> Generator[list[Outcome], None, None]:
         """What becomes of every photograph that is not done, batch after batch in the order of ``todo``.
 
+        Of several processes, each does every so many-th batch.
+
         A photograph keeps its place in its batch even where its neighbours are done or cannot be read:
         convolutions round differently at other batch sizes, and a run that goes on must end the same.
         """
         size = min(self.batch_size, CPU_BATCH) if self.localizer.device.type == "cpu" else self.batch_size
         batches = [todo[start : start + size] for start in range(0, len(todo), size)]
         batches = [batch for batch in batches if not all(item.done for item in batch)]
+        batches = list(runtime.processes.share(batches))
         networks = networks_at_once(self.localizer)
         each = max(1, torch.get_num_threads() // networks)
         turns = Semaphore(networks)
@@ -169,6 +174,8 @@ class Stream:
     def _written(self, prediction: Prediction, path: Path) -> Outcome:
         try:
             self.write(prediction, path)
+        except StorageError:
+            raise  # it would be told of every photograph that follows
         except UserError as error:
             return Outcome(prediction.image_id, None, str(error))
         return Outcome(prediction.image_id, replace(prediction, score_map=None))
@@ -211,23 +218,3 @@ def _lanes(count: int, threads_each: int) -> Iterator[ThreadPoolExecutor]:
         yield pool
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-@contextmanager
-def deaths_explained() -> Iterator[None]:
-    """Turn PyTorch's report, which may come at any moment, of a process that died into a sentence.
-
-    Raises:
-        UserError: a process that reads photographs died.
-    """
-    try:
-        yield
-    except (RuntimeError, ConnectionError, EOFError) as error:
-        # A connection breaks if it dies while it hands over a batch; other reports are of errors within it.
-        if isinstance(error, RuntimeError) and "DataLoader worker (pid" not in str(error):
-            raise
-        raise UserError(
-            "expected the processes that read photographs to stay alive, found that one was ended from "
-            "outside, as systems do when memory runs out: go on with --resume, and with --workers 0 if it "
-            "happens again"
-        ) from error

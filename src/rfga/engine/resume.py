@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import torch
 
 from rfga.engine.build import all_options
+from rfga.engine.checkpoint_file import is_whole, previous_of
 from rfga.engine.config import TrainConfig
 from rfga.engine.run_folder import RunFolder
 from rfga.types import UserError
@@ -56,6 +58,11 @@ def require_same_data(run: RunFolder, classes: tuple[str, ...], data: dict[str, 
             f"expected the classes that {run.path} began with ({', '.join(run.read_classes()[:10])}), found "
             f"{', '.join(classes[:10])}: give its own data, or start anew with --overwrite"
         )
+    began, now = held.get("processes", 1), data.get("processes", 1)
+    if began != now:  # an epoch would have other steps, and the learning rate falls by steps
+        raise UserError(
+            f"expected the {began} processes that {run.path} began with, found {now}: start as many"
+        )
     for name in ("train_photographs", "val_photographs"):
         if name in held and held[name] != data[name]:
             raise UserError(
@@ -75,11 +82,44 @@ class Checkpoint:
 def read_checkpoint(path: Path) -> Checkpoint | None:
     """The checkpoint to go on from; None where no epoch was finished yet.
 
+    Where the newest is damaged, or a kill came between two names, it is the one before.
+
     Raises:
-        UserError: it is damaged.
+        UserError: it is damaged, and there is none before it.
     """
-    if not path.is_file():
-        return None
+    damaged: UserError | None = None
+    for place in (path, previous_of(path)):
+        if place.is_file():
+            try:
+                return _read(place)
+            except UserError as error:
+                damaged = damaged or error
+    if damaged is not None:
+        raise damaged
+    return None
+
+
+def take_up(checkpoint: Checkpoint, path: Path, say: Callable[[str], None]) -> Path:
+    """Put the checkpoint that a run goes on from at ``path``, so that the next one finds a sound one there.
+
+    Args:
+        checkpoint: from ``read_checkpoint``.
+        path: of the run's newest checkpoint.
+        say: is told of a damaged one.
+
+    Returns:
+        The place it is at from now on, ``path``.
+    """
+    if checkpoint.path != path:
+        if path.is_file():
+            say(f"{path} is damaged: going on from the one before, of epoch {checkpoint.epochs_done}")
+        checkpoint.path.replace(path)
+    return path
+
+
+def _read(path: Path) -> Checkpoint:
+    if not is_whole(path):
+        raise _damaged(path)
     try:
         held = torch.load(path, "cpu", weights_only=True)
         whole = {"state_dict", "optimizer_states", "lr_schedulers", "loops", "generator"} <= held.keys()

@@ -10,17 +10,29 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
+from rfga.engine.checkpoint_file import drop_previous
 from rfga.engine.config import RunPolicy, TrainConfig
 from rfga.engine.measured import wrong_part
-from rfga.files import is_leftover, remove_leftovers, replacing, require_writable, write_json, write_yaml
+from rfga.engine.weights_file import write_weights
+from rfga.files import is_leftover, remove_leftovers, require_writable, write_json, write_yaml
 from rfga.types import UserError
 from rfga.untrusted import parse_json, parse_yaml
 
+LOGS = "logs"  # what loggers keep of each epoch, where any were asked for
+
 # The settings come last, for they are the sign by which a folder is known as a run.
-NAMES = ("model.safetensors", "metrics.json", "report.html", "checkpoints", "classes.json", "config.yaml")
+NAMES = (
+    "model.safetensors",
+    "metrics.json",
+    "report.html",
+    "checkpoints",
+    LOGS,
+    "classes.json",
+    "config.yaml",
+)
 
 
 class RunFolder:
@@ -66,6 +78,15 @@ class RunFolder:
                 "choose another --out"
             )
 
+    def goes_on(self, policy: RunPolicy) -> bool:
+        """Whether training goes on with the run that is here; else it begins one.
+
+        Raises:
+            UserError: see ``check``.
+        """
+        self.check(policy)
+        return policy.resume and self.is_started
+
     def start(
         self, config: TrainConfig, classes: tuple[str, ...], data: dict[str, Any], policy: RunPolicy
     ) -> None:
@@ -84,9 +105,10 @@ class RunFolder:
         write_json(self.path / "classes.json", list(classes))
 
     def write_model(self, state: dict[str, Tensor]) -> None:
-        """The final weights, as named tensors without code."""
-        with replacing(self.path / "model.safetensors") as temporary:
-            save_file({name: value.detach().cpu().contiguous() for name, value in state.items()}, temporary)
+        """The final weights, as named tensors without code; of the checkpoints, only the last one stays."""
+        drop_previous(self.checkpoint)  # first, since there may be no room for both
+        whole = {name: value.detach().cpu().contiguous() for name, value in state.items()}
+        write_weights(whole, self.path / "model.safetensors")
 
     def read_config(self) -> tuple[TrainConfig, dict[str, Any]]:
         """The settings of training and the description of its data.

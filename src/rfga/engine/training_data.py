@@ -8,16 +8,17 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Sampler, SequentialSampler
+from torch.utils.data import DataLoader, Sampler
 from torch.utils.data import Dataset as TorchDataset
 
 from rfga.data.base import Dataset
 from rfga.data.check import readable_samples, require_trainable
-from rfga.data.samples import few_of_each
+from rfga.data.samples import few_of_each, without
 from rfga.data.transforms import Augmentation, EpochSampler, SampleImages
 from rfga.engine.config import Runtime, TrainConfig
+from rfga.engine.processes import ALONE, Processes
 from rfga.engine.progress import Meter, announcer
-from rfga.types import Sample
+from rfga.types import Sample, UserError
 
 PROBE_PHOTOGRAPHS = 32  # enough for the statistics of one batch, read in a second
 PROBE_SIDE = 224  # pixels; about the size weights were trained at: in smaller pictures the padding misleads
@@ -79,15 +80,26 @@ def checked_samples(
 ) -> tuple[Sequence[Sample], list[tuple[str, str]]]:
     """The samples of a split that can be read, and the others by image id with the reason.
 
+    Of several processes the first looks, so that all leave out the same.
+
     Raises:
-        UserError: more than a tenth is unreadable.
+        UserError: more than a tenth is unreadable, or another process has other photographs.
     """
+    processes = runtime.processes
     samples: Sequence[Sample] = dataset.samples(split)
+    processes.require_same(f"photographs of {split}", (f"{s.image_id} {s.label}" for s in samples))
     if not samples or not dataset.needs_check:
         return samples, []
-    with Meter(f"looking at the photographs of {split}", len(samples), quiet=runtime.quiet) as meter:
-        samples, unreadable = readable_samples(dataset, split, progress=lambda done, total: meter.advance(1))
-    return samples, [(sample.image_id, reason) for sample, reason in unreadable]
+
+    def look() -> list[tuple[str, str]]:
+        with Meter(f"looking at the photographs of {split}", len(samples), quiet=runtime.quiet) as meter:
+            _, found = readable_samples(dataset, split, progress=lambda done, total: meter.advance(1))
+        return [(sample.image_id, reason) for sample, reason in found]
+
+    unreadable = processes.agree(look)
+    left_out = {name for name, _ in unreadable}
+    places = [i for i, sample in enumerate(samples) if sample.image_id in left_out] if left_out else []
+    return without(samples, places) if places else samples, unreadable
 
 
 @dataclass(frozen=True)
@@ -100,14 +112,17 @@ class Loaders:
     val_count: int = 0
 
 
-def data_loaders(data: TrainingData, config: TrainConfig, workers: int, first_epoch: int = 0) -> Loaders:
+def data_loaders(
+    data: TrainingData, config: TrainConfig, workers: int, first_epoch: int = 0, processes: Processes = ALONE
+) -> Loaders:
     """The batches of training and of validating; for the arguments see ``training_loader``."""
-    train = training_loader(data, config, workers, first_epoch)
-    return Loaders(train, len(data.train), validation_loader(data, config, workers), len(data.val))
+    train = training_loader(data, config, workers, first_epoch, processes)
+    val = validation_loader(data, config, workers, processes)
+    return Loaders(train, len(data.train), val, len(data.val))
 
 
 def training_loader(
-    data: TrainingData, config: TrainConfig, workers: int, first_epoch: int = 0
+    data: TrainingData, config: TrainConfig, workers: int, first_epoch: int = 0, processes: Processes = ALONE
 ) -> DataLoader[Any]:
     """Batches (images uint8, labels, positions) of an epoch, in the order its seed gives.
 
@@ -116,29 +131,50 @@ def training_loader(
         config: batch size, augmentation, seed.
         workers: processes that read.
         first_epoch: counted from 0; workers read ahead before Lightning names the epoch to the sampler.
+        processes: between which an epoch's photographs are dealt out, equally many to each.
+
+    Raises:
+        UserError: more processes than photographs.
     """
-    augmentation = Augmentation(crop=config.crop, min_scale=config.min_scale, flip=config.flip)
+    augmentation = Augmentation(config.crop, config.min_scale, config.flip, config.decode == "reduced")
     images = SampleImages(data.dataset, data.train, config.image_size, augmentation)
-    return epoch_loader(images, len(data.train), config, workers, first_epoch)
+    return epoch_loader(images, len(data.train), config, workers, first_epoch, processes)
 
 
 def epoch_loader(
-    items: TorchDataset[Any], count: int, config: TrainConfig, workers: int, first_epoch: int = 0
+    items: TorchDataset[Any],
+    count: int,
+    config: TrainConfig,
+    workers: int,
+    first_epoch: int = 0,
+    processes: Processes = ALONE,
 ) -> DataLoader[Any]:
     """Batches of ``count`` items, each asked for as ``(index, seed)``; otherwise as ``training_loader``."""
+    rank, world = processes.rank, processes.world
+    if count < world:
+        raise UserError(
+            f"expected at least one photograph for each of {world} processes, found {count}: start fewer"
+        )
     # The last, smaller batch is dropped only where it would be a single image, which batch
     # normalisation cannot train on.
-    lonely = count > 1 and count % config.batch_size == 1
-    sampler = EpochSampler(count, seed=config.seed, shuffle=True, epoch=first_epoch)
+    own = count // world
+    lonely = own > 1 and own % config.batch_size == 1
+    sampler = EpochSampler(count, config.seed, shuffle=True, rank=rank, world=world, epoch=first_epoch)
     return _loader(items, sampler, config, workers, drop_last=lonely)
 
 
-def validation_loader(data: TrainingData, config: TrainConfig, workers: int) -> DataLoader[Any] | None:
-    """Batches of the val split as they are; None where there is no such split."""
-    if not data.val:
+def validation_loader(
+    data: TrainingData, config: TrainConfig, workers: int, processes: Processes = ALONE
+) -> DataLoader[Any] | None:
+    """Batches of the val split as they are, dealt out to processes; None where there is no such split."""
+    count = len(data.val)
+    if not count:
         return None
+    # Where there are fewer photographs than processes each sees all, which leaves their mean as it is.
+    rank, world = (processes.rank, processes.world) if count >= processes.world else (0, 1)
     images = SampleImages(data.dataset, data.val, config.image_size, None)
-    return _loader(images, SequentialSampler(data.val), config, workers, drop_last=False)
+    sampler = EpochSampler(count, config.seed, shuffle=False, rank=rank, world=world)
+    return _loader(images, sampler, config, workers, drop_last=False)
 
 
 def _loader(

@@ -8,17 +8,19 @@ from typing import Any
 
 import lightning
 import torch
-from torch import Tensor
+from torch import Tensor, distributed, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import MeanMetric
 
 from rfga.engine.config import TrainConfig
 from rfga.engine.images import normalised
 from rfga.engine.parameter_groups import parameter_groups
+from rfga.engine.processes import ALONE, Processes
 from rfga.methods.base import Method
 from rfga.types import UserError
 
 SEED_STEP = 1_000_003  # spreads (seed, step) over different seeds of the global generator
+RANK_STEP = 2**40  # more steps than any training has: keeps the processes' seeds apart
 LOWER_RATE = "lower --lr and start anew with --overwrite"
 
 
@@ -29,15 +31,23 @@ class TrainingModule(lightning.LightningModule):
         method: what is trained.
         config: rates, schedule and seed.
         steps_per_epoch: optimiser steps in each epoch.
+        processes: which one this is; each draws other random numbers for its own photographs.
     """
 
-    def __init__(self, method: Method, config: TrainConfig, steps_per_epoch: int) -> None:
+    def __init__(
+        self, method: Method, config: TrainConfig, steps_per_epoch: int, processes: Processes = ALONE
+    ) -> None:
         super().__init__()
         self.method = method
         self.config = config
         self.steps_per_epoch = steps_per_epoch
-        self.generator = torch.Generator().manual_seed(config.seed)
+        self.processes = processes
+        self.generator = torch.Generator().manual_seed(config.seed + processes.rank * RANK_STEP)
         self.val_top1 = MeanMetric()
+        if config.freeze_backbone:
+            # Here, since processes agree on the weights that learn before there is an optimiser.
+            for parameter in method.pretrained_parameters():
+                parameter.requires_grad_(False)
 
     def on_train_epoch_start(self) -> None:
         """Let everything learn but what is frozen."""
@@ -53,7 +63,8 @@ class TrainingModule(lightning.LightningModule):
         """
         # Dropout draws from the global generator: with a known state at each step, a run that goes on
         # equals one that never stopped, whatever else has drawn in between.
-        torch.manual_seed(self.config.seed * SEED_STEP + self.global_step)
+        step_seed = self.config.seed * SEED_STEP + self.global_step
+        torch.manual_seed(step_seed + self.processes.rank * RANK_STEP)
         pixels, labels, _ = batch
         images = normalised(pixels, self.method.backbone)
         try:
@@ -65,8 +76,15 @@ class TrainingModule(lightning.LightningModule):
                 f"expected a finite loss, found {loss.item()} at step {batch_idx + 1} of epoch "
                 f"{self.current_epoch + 1}: {LOWER_RATE}"
             )
-        self.log("train_loss", loss, on_step=True, on_epoch=True, batch_size=len(labels))
+        self.log(
+            "train_loss_epoch", loss, on_step=False, on_epoch=True, sync_dist=True, batch_size=len(labels)
+        )
         return loss
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """After an epoch's last step, and before it is validated, give every process the same statistics."""
+        if batch_idx + 1 == self.steps_per_epoch:
+            average_buffers(self.method, self.processes)
 
     def on_train_epoch_end(self) -> None:
         """See that the weights are sound before they replace those of the last checkpoint.
@@ -91,9 +109,6 @@ class TrainingModule(lightning.LightningModule):
     def configure_optimizers(self) -> Any:
         """SGD with momentum; some layers (see ``parameter_groups``) learn faster than the others."""
         config = self.config
-        if config.freeze_backbone:
-            for parameter in self.method.pretrained_parameters():
-                parameter.requires_grad_(False)
         optimizer = torch.optim.SGD(
             parameter_groups(self.method, config),
             momentum=config.momentum,
@@ -106,11 +121,34 @@ class TrainingModule(lightning.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the state of the method's random generator, and how far training is; called after an epoch."""
         checkpoint["epochs_done"] = self.current_epoch + 1
-        checkpoint["generator"] = self.generator.get_state()
+        states = self.processes.gather(self.generator.get_state())
+        checkpoint["generator"] = states[0]
+        if len(states) > 1:
+            checkpoint["generators"] = states
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take it up again."""
-        self.generator.set_state(checkpoint["generator"])
+        states = checkpoint.get("generators", [checkpoint["generator"]])
+        self.generator.set_state(states[self.processes.rank])
+
+
+def average_buffers(network: nn.Module, processes: Processes) -> None:
+    """Give every process the mean of what networks keep beside weights, as batch normalisation's statistics.
+
+    Whole numbers, as the count of batches, are the same in every process and stay as they are.
+
+    Example:
+        >>> layer = nn.BatchNorm2d(2)
+        >>> average_buffers(layer, Processes())
+        >>> layer.running_var
+        tensor([1., 1.])
+    """
+    if processes.alone:
+        return
+    for buffer in network.buffers():
+        if buffer.is_floating_point():
+            distributed.all_reduce(buffer)
+            buffer.div_(processes.world)
 
 
 def rate_factor(config: TrainConfig, steps_per_epoch: int) -> Callable[[int], float]:

@@ -14,6 +14,7 @@ from rfga.engine.confidence_fit import calibrate_run
 from rfga.engine.config import RunPolicy, Runtime, TrainConfig
 from rfga.engine.evaluate import Evaluation, EvaluationOptions, evaluate
 from rfga.engine.inputs import find_photographs
+from rfga.engine.joining import joined
 from rfga.engine.label_free_photographs import ensure_estimate, estimated_for
 from rfga.engine.localize import Summary, localize
 from rfga.engine.localize_output import LocalizeOptions
@@ -42,6 +43,7 @@ class TrainCommand:
         recipe: name or file of one whose settings the given ones override.
         truth: boxes or masks of val.
         policy: about an earlier run in the folder.
+        loggers: names of those that get every epoch.
     """
 
     data: str
@@ -51,6 +53,7 @@ class TrainCommand:
     recipe: str | Path | None = None
     truth: Path | None = None
     policy: RunPolicy = field(default_factory=RunPolicy)
+    loggers: Sequence[str] = ()
 
 
 def train_and_report(command: TrainCommand, runtime: Runtime | None = None) -> dict[str, Any] | None:
@@ -64,9 +67,13 @@ def train_and_report(command: TrainCommand, runtime: Runtime | None = None) -> d
     Raises:
         UserError: anything in the input that cannot work.
     """
+    with joined(runtime or Runtime()) as shared:
+        return _train_and_report(command, shared)
+
+
+def _train_and_report(command: TrainCommand, runtime: Runtime) -> dict[str, Any] | None:
     run = RunFolder(command.out)
-    run.check(command.policy)
-    goes_on = command.policy.resume and run.is_started
+    goes_on = runtime.processes.agree(lambda: run.goes_on(command.policy))
     recipe = None if command.recipe is None else read_recipe(command.recipe)
     settings, truth = _settings_of(command, recipe), command.truth
     followed: dict[str, Any] | None = None
@@ -83,12 +90,20 @@ def train_and_report(command: TrainCommand, runtime: Runtime | None = None) -> d
         followed = recipe_record(recipe, config)
     if followed:
         source["recipe"] = followed
-    train(config, dataset, run, runtime=runtime, policy=command.policy, source=source)
+    train(
+        config,
+        dataset,
+        run,
+        runtime=runtime,
+        policy=command.policy,
+        source=source,
+        loggers=command.loggers,
+    )
     splits = [split for split in _splits_to_measure(run, dataset) if dataset.samples(split)]
     for split in splits:
         if not (was_finished and split in _measured(run)):
             _evaluate_and_record(run, dataset, EvaluateCommand(split=split), runtime)
-    if not splits:
+    if not splits and runtime.processes.first:
         write_run_report(run, None)
     found: dict[str, Any] | None = _measured(run).get("val")
     return found
@@ -143,24 +158,31 @@ def evaluate_run(
     """
     command, folder = command or EvaluateCommand(), RunFolder(run)
     command = replace(command, split=canonical_split(command.split))
-    folder.read_model()  # tells what is wrong with the run before the data are looked through
-    dataset = open_dataset(data, command.truth, command.split)
-    return _evaluate_and_record(folder, dataset, command, runtime)
+    with joined(runtime or Runtime()) as shared:
+        folder.read_model()  # tells what is wrong with the run before the data are looked through
+        dataset = open_dataset(data, command.truth, command.split)
+        return _evaluate_and_record(folder, dataset, command, shared)
 
 
 def _evaluate_and_record(
-    run: RunFolder, dataset: Dataset, command: EvaluateCommand, runtime: Runtime | None
+    run: RunFolder, dataset: Dataset, command: EvaluateCommand, runtime: Runtime
 ) -> Evaluation:
-    runtime = runtime or Runtime()
+    processes = runtime.processes
     given = parse_threshold(command.threshold)
     options = EvaluationOptions(step=command.step, batch_size=command.batch_size)
     localizer = Localizer.load(
         run.path, device=runtime.device, normalisation=command.normalisation, maps_from=command.maps_from
     )
     normalisation = localizer.config.normalisation
-    ensure_estimate(run, localizer, dataset, command.split, runtime)
-    sources = threshold_sources(run, command.split, normalisation, given, maps=localizer.maps)
-    evaluation = evaluate(localizer, dataset, command.split, replace(options, thresholds=sources), runtime)
+
+    def sources() -> dict[str, Any]:
+        ensure_estimate(run, localizer, dataset, command.split, runtime)
+        return threshold_sources(run, command.split, normalisation, given, maps=localizer.maps)
+
+    options = replace(options, thresholds=processes.agree(sources))
+    evaluation = evaluate(localizer, dataset, command.split, options, runtime)
+    if not processes.first:
+        return evaluation
     record_evaluation(run, evaluation, normalisation)
     if command.split == "val" and command.maps_from is None:
         # With the threshold that was chosen just now.
@@ -201,7 +223,11 @@ def localize_paths(command: LocalizeCommand, runtime: Runtime | None = None) -> 
     Raises:
         UserError: anything in the input that cannot work; a single bad photograph is recorded instead.
     """
-    runtime = runtime or Runtime()
+    with joined(runtime or Runtime()) as shared:
+        return _localize_paths(command, shared)
+
+
+def _localize_paths(command: LocalizeCommand, runtime: Runtime) -> Summary:
     given = parse_threshold(command.threshold)
     localizer = Localizer.load(
         command.run,
@@ -213,8 +239,11 @@ def localize_paths(command: LocalizeCommand, runtime: Runtime | None = None) -> 
     if given is not None:
         localizer = localizer.with_threshold(given, FIXED)
     elif localizer.threshold.source == FIXED:  # the run knows none for these maps
-        earlier = command.out if command.policy.resume else None
-        localizer = estimated_for(localizer, photographs, command.options.labels, runtime, earlier)
+        earlier, plain = command.out if command.policy.resume else None, localizer
+        found = runtime.processes.agree(
+            lambda: estimated_for(plain, photographs, command.options.labels, runtime, earlier).threshold
+        )
+        localizer = localizer.with_threshold(found.value, found.source)
     announcer(runtime.quiet)(threshold_sentence(localizer.threshold, given is not None))
     return localize(
         localizer, photographs, command.out, command.options, runtime=runtime, policy=command.policy

@@ -110,6 +110,13 @@ def _check_logits(logits: FloatArray, labels: IntArray | None, images: int) -> N
         )
 
 
+def _total(sums: torch.Tensor, group: Any = None) -> list[torch.Tensor]:
+    """The sums of all processes as one; torchmetrics' own way is a list that grows with their number."""
+    total = sums.clone()
+    torch.distributed.all_reduce(total, group=group)
+    return [total]
+
+
 class StreamedMetric(Metric):
     """Base of all metrics; ``compute`` gives ``{"images": n, "metrics": {NAME: [entry, ...]}}``.
 
@@ -135,7 +142,7 @@ class StreamedMetric(Metric):
         thresholds: ThresholdSources | None = None,
         replicates: int = REPLICATES,
     ) -> None:
-        super().__init__()
+        super().__init__(dist_sync_fn=_total)
         self.settings: dict[str, Any] = {
             "step": step,
             "num_classes": num_classes,

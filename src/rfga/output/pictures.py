@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -85,6 +86,34 @@ def fit(image_rgb: ByteArray, max_side: int | None = None) -> ByteArray:
     return np.asarray(cv2.resize(image_rgb, size_wh, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
+def picture_grid(pictures: Sequence[ByteArray], columns: int = 4) -> ByteArray:
+    """Pictures side by side, row by row, each in the middle of a dark square that the largest one fits into.
+
+    Args:
+        pictures: at least one, (h, w, 3) uint8.
+        columns: squares in a row at most.
+
+    Returns:
+        (rows * side, columns * side, 3) uint8, without empty columns.
+
+    Example:
+        >>> white = np.full((20, 30, 3), 255, np.uint8)
+        >>> grid = picture_grid([white] * 3, columns=2)
+        >>> grid.shape, grid[15, 59].tolist(), grid[45, 59].tolist()
+        ((60, 60, 3), [255, 255, 255], [15, 15, 20])
+    """
+    side = max(max(picture.shape[:2]) for picture in pictures)
+    columns = min(columns, len(pictures))
+    rows = -(-len(pictures) // columns)
+    grid = np.full((rows * side, columns * side, 3), OUTLINE_RGB, dtype=np.uint8)
+    for index, picture in enumerate(pictures):
+        height, width = picture.shape[:2]
+        top = index // columns * side + (side - height) // 2
+        left = index % columns * side + (side - width) // 2
+        grid[top : top + height, left : left + width] = picture
+    return grid
+
+
 def jpeg_data_uri(image_rgb: ByteArray, quality: int = 85, max_side: int | None = None) -> str:
     """A picture as text that can stand in an HTML page: ``data:image/jpeg;base64,...``.
 
@@ -114,7 +143,7 @@ def write_picture(path: Path, image_rgb: ByteArray, quality: int = 90) -> None:
     if file_format is None:
         raise UserError(f"expected a picture named .jpg, .jpeg or .png, found {path.name}: rename it")
     options = {"quality": quality, "subsampling": 0} if file_format == "JPEG" else {}
-    with replacing(path) as temporary:
+    with replacing(path, one_of_many=True) as temporary:
         Image.fromarray(image_rgb).save(temporary, file_format, **options)
 
 

@@ -1,0 +1,45 @@
+"""Weights on disk: named tensors without code, written whole."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+from torch import Tensor
+
+from rfga.files import replacing
+
+_SYSTEM_CODE = re.compile(r"(?P<reason>[^:]*) \(os error (?P<code>\d+)\)")
+
+
+def write_weights(tensors: dict[str, Tensor], path: Path) -> None:
+    """Write tensors, contiguous and on the CPU, as a safetensors file.
+
+    Raises:
+        UserError: the file cannot be written; what was at ``path`` is as it was.
+
+    Example:
+        >>> import tempfile, torch
+        >>> path = Path(tempfile.mkdtemp()) / "weights.safetensors"
+        >>> write_weights({"w": torch.zeros(2, 3)}, path)
+        >>> path.stat().st_size > 24
+        True
+    """
+    with replacing(path) as temporary, system_errors_told():
+        save_file(tensors, temporary)
+
+
+@contextmanager
+def system_errors_told() -> Iterator[None]:
+    """Inside the block, what the system says of a full disk comes as an OSError, not as the library's own."""
+    try:
+        yield
+    except SafetensorError as error:
+        told = _SYSTEM_CODE.search(str(error))
+        if told is None:
+            raise
+        raise OSError(int(told["code"]), told["reason"].strip()) from error
