@@ -7,7 +7,9 @@ a temporary folder) to JPEGs of so many pixels, as cameras make them. The ways:
 * the network alone: loss, gradients and step, on batches that are in memory;
 * the plainest loop: read a batch, one photograph after the other, then step;
 * ``rfga train``'s: Lightning, a loader with processes of its own, photographs read at a part of their size
-  (``--decode reduced``) or whole. "waiting" is the share of time in which the network had no batch.
+  (``--decode reduced``) or whole; the second of two epochs, so that starting the processes is left out.
+
+"waiting" is the share of time in which the network had no batch.
 """
 
 from __future__ import annotations
@@ -49,6 +51,7 @@ class Watched:
         return len(self.loader)
 
     def __iter__(self) -> Iterator[Any]:
+        self.waited = 0.0
         self.started = asked = time.perf_counter()
         for batch in self.loader:
             self.waited += time.perf_counter() - asked
@@ -164,7 +167,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=0)
     arguments = parser.parse_args()
     config = TrainConfig(
-        method=arguments.method, backbone=arguments.backbone, weights="none", epochs=1, warmup_epochs=0
+        method=arguments.method, backbone=arguments.backbone, weights="none", epochs=2, warmup_epochs=0
     )
     with tempfile.TemporaryDirectory() as scratch:
         folder = arguments.photographs

@@ -12,7 +12,7 @@ from rfga.nn.fresh_memory import fresh_like
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
-@pytest.mark.parametrize("size", [3, 2400])  # below and above what the advice is given for
+@pytest.mark.parametrize("size", [3, 520])  # below and above what the advice is given for
 def test_a_fresh_tensor_can_be_filled_and_read(size: int, memory_format: torch.memory_format) -> None:
     x = torch.rand(2, 3, size, size + 1).contiguous(memory_format=memory_format)
     made = fresh_like(x)
@@ -27,7 +27,7 @@ def test_the_advice_stays_within_the_tensor(monkeypatch: pytest.MonkeyPatch) -> 
         fresh_memory, "_advise", lambda: lambda first, size, _advice: given.append((first, size))
     )
     monkeypatch.setattr(mmap, "MADV_HUGEPAGE", 14, raising=False)
-    made = fresh_like(torch.empty(1 << 24))
+    made = fresh_like(torch.empty(1 << 21))
     ((first, size),) = given
     assert made.data_ptr() <= first
     assert first + size <= made.data_ptr() + made.nbytes
@@ -38,4 +38,4 @@ def test_the_advice_stays_within_the_tensor(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_system_without_the_advice_gives_plain_tensors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fresh_memory, "_advise", lambda: None)
-    assert fresh_like(torch.empty(1 << 24)).shape == (1 << 24,)
+    assert fresh_like(torch.empty(1 << 21)).shape == (1 << 21,)

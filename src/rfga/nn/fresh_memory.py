@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-LARGE_BYTES = 32 << 20
-"""Smaller tensors mostly get memory that is there already: glibc keeps blocks of up to 32 MB."""
+LARGE_BYTES = 4 << 20
+"""Smaller tensors mostly get memory that is there already."""
 
 
 def fresh_like(x: Tensor) -> Tensor:
