@@ -104,8 +104,8 @@ def test_best_threshold(scores: dict[int, float], expected: float) -> None:
 
 
 def test_boxes_are_those_of_the_thresholds(rng: np.random.Generator) -> None:
-    score_map = cv2.GaussianBlur(rng.random((30, 45)), (0, 0), 4)
-    score_map = (score_map - score_map.min()) / (score_map.max() - score_map.min())
+    blurred = np.asarray(cv2.GaussianBlur(rng.random((30, 45)), (0, 0), 4), np.float64)
+    score_map = (blurred - blurred.min()) / (blurred.max() - blurred.min())
     found = auto_threshold_boxes.largest_boxes(Pool(score_map[None]))[0]
     for k in (5, 30, 55, 80):
         x0, y0, x1, y1 = component_boxes(score_map, THRESHOLDS[k])[0]

@@ -17,7 +17,7 @@ def test_all_maps_share_one_scale(rng: np.random.Generator) -> None:
     assert (scale.low, scale.high) == (low, high)
     found = scale.apply(raw, SIZE_HW)
     np.testing.assert_allclose(found, (resized - low) / (high - low), atol=1e-12)
-    assert (found.min(), found.max()) == (0, 1)
+    assert (float(found.min()), float(found.max())) == (0, 1)
     # A part of the maps is scaled as the whole is.
     np.testing.assert_array_equal(scale.apply(raw[5:9], SIZE_HW), found[5:9])
 

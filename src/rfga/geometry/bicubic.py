@@ -33,8 +33,8 @@ def _far(distance: FloatArray) -> FloatArray:
 
 def _taps(length: int, wanted: int) -> tuple[NDArray[np.int64], FloatArray]:
     """The four source pixels of each pixel wanted, and their weights: both (wanted, 4)."""
-    source = length / wanted * (np.arange(wanted) + 0.5) - 0.5
-    below = np.floor(source)
+    source: FloatArray = length / wanted * (np.arange(wanted, dtype=np.float64) + 0.5) - 0.5
+    below: FloatArray = np.floor(source)
     offset = source - below
     pixels = below.astype(np.int64)[:, None] + np.arange(-1, 3)
     weights = [_far(offset + 1), _near(offset), _near(1 - offset), _far(1 - offset + 1)]
