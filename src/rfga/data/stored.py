@@ -24,7 +24,7 @@ def read_stored(path: Path, least_side: int | None = None) -> Image.Image:
         >>> read_stored(Path("lost.jpg"))
         Traceback (most recent call last):
         ...
-        rfga.types.UserError: expected an image, found no file lost.jpg: check its name
+        rfga.data.unreadable.UnreadableError: expected an image, found no file lost.jpg: check its name
     """
     with opened(path) as image:
         reduce_decoding(image, least_side)
