@@ -3,7 +3,7 @@
 ``python benchmarks/localize_memory.py [--count 50000] [--workers -1] [--within 0.05]``: 200 small JPEGs under
 so many names, a tiny network that is not trained. Memory of the process and of those that it started is added
 up; pages that they share count several times. With ``--within``, it is an error if memory after the first
-2,000 photographs leaves that part of what it was there.
+2,000 photographs grows by more than that part.
 """
 
 from __future__ import annotations
@@ -118,8 +118,9 @@ def main() -> None:
         f"{min(later) / settled:.3f}, {max(later) / settled:.3f} |"
     )
     print(f"| after coco.json was written | {after:.0f} | |")
-    if arguments.within is not None and max(abs(seen / settled - 1) for seen in later) > arguments.within:
-        raise SystemExit(f"memory left {arguments.within:.0%} of what it was at {SETTLED} photographs")
+    # At the end it falls, when the processes that read have nothing left to do and are gone.
+    if arguments.within is not None and max(later) > (1 + arguments.within) * settled:
+        raise SystemExit(f"memory grew by more than {arguments.within:.0%} after {SETTLED} photographs")
 
 
 if __name__ == "__main__":

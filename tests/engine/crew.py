@@ -18,8 +18,11 @@ import torch
 
 from rfga.cli import main
 
-# Copies of the test's process need no seconds to import PyTorch.
-CONTEXT: Any = multiprocessing.get_context("fork") if sys.platform == "linux" else None
+CONTEXT: Any = multiprocessing.get_context("forkserver") if sys.platform == "linux" else None
+"""Copies of one process that has imported all and computed nothing: no copy has to import PyTorch, and none
+inherits threads, as those of the test's own process would once it has trained."""
+if CONTEXT is not None:
+    CONTEXT.set_forkserver_preload(["tests.engine.crew", "rfga.engine.workflow", "rfga.engine.localize"])
 
 Prepare = Callable[[int], None]
 
