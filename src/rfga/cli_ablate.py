@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from jsonargparse import ArgumentParser
 
 from rfga.cli_print import print_table, say
+from rfga.cli_values import optional_path, policy_of, runtime_of, writable, write_json_to
 from rfga.engine.ablation_variants import MECHANISMS
 from rfga.types import UserError
 
@@ -50,15 +51,12 @@ def run_ablate(values: dict[str, Any], explicit: set[str]) -> None:
     from rfga.engine.ablation import run_ablation
     from rfga.engine.ablation_plan import AblationCommand
     from rfga.engine.benchmark import require_all_done
-    from rfga.engine.config import RunPolicy, Runtime, TrainConfig
-    from rfga.files import require_writable, write_json
+    from rfga.engine.config import TrainConfig
     from rfga.output.ablation_table import make_ablation_table
 
     if values["fine_tune"] and values["freeze_backbone"]:
         raise UserError("expected --fine-tune or --freeze-backbone, found both: leave one out")
-    file = None if values["json"] is None else Path(values["json"])
-    if file is not None:
-        require_writable(file)
+    file = writable(values["json"])
     names = {setting.name for setting in fields(TrainConfig)} - {"options", *NOT_SETTINGS}
     command = AblationCommand(
         data=values["data"],
@@ -70,14 +68,12 @@ def run_ablate(values: dict[str, Any], explicit: set[str]) -> None:
         fine_tune=values["fine_tune"],
         half_features=values["half_features"],
         split=values["split"],
-        truth=None if values["truth"] is None else Path(values["truth"]),
-        policy=RunPolicy(resume=values["resume"], overwrite=values["overwrite"]),
+        truth=optional_path(values["truth"]),
+        policy=policy_of(values),
     )
-    runtime = Runtime(device=values["device"], workers=values["workers"], quiet=values["quiet"])
-    found = run_ablation(command, runtime)
+    found = run_ablation(command, runtime_of(values))
     print_ablation(make_ablation_table(found))
-    if file is not None:
-        write_json(file, found)
+    write_json_to(file, found)
     say(values, f"tables: {command.out / 'ablation.html'}, table.md and table.csv beside it")
     require_all_done(found, str(command.out))
 

@@ -8,10 +8,12 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
-from rfga.cli_print import print_table, say
+from rfga.cli_print import print_summary, print_table, say
 from rfga.cli_values import given_settings, option_pairs, optional_path, runtime_of, writable, write_json_to
 from rfga.engine.config import METHOD_NAMES
+from rfga.engine.refiners import NO_REFINER, REFINER_NAMES
 from rfga.output.export import FORMATS
+from rfga.output.letters import legible
 
 LISTED = 10  # of photographs that failed
 NOT_SETTINGS = ("method",)
@@ -35,7 +37,8 @@ def add_build(command: ArgumentParser) -> None:
     )
     add("--max-boxes", type=int, default=1, help="boxes per photograph at most")
     add("--masks", action="store_true", help="write masks too")
-    add("--refine", type=str, default="none", help="how masks are refined: none, grabcut, or sam")
+    add("--refine", choices=REFINER_NAMES, default=NO_REFINER, help="write masks, refined in this way")
+    add("--sam-weights", type=str | None, default=None, metavar="DIR", help="folder of the model of sam")
     add("--no-second-look", action="store_true", help="half the time, and a confidence that ranks worse")
     add("--review", type=int, default=500, help="photographs on the review sheet at most")
     add("--overwrite", action="store_true", help="start anew, instead of going on where it stopped")
@@ -55,6 +58,7 @@ def run_build(values: dict[str, Any], explicit: set[str]) -> None:
         review=values["review"],
         masks=values["masks"],
         refine=values["refine"],
+        sam_weights=optional_path(values["sam_weights"]),
         photographs=values["photographs"],
     )
     command = BuildCommand(
@@ -74,11 +78,10 @@ def run_build(values: dict[str, Any], explicit: set[str]) -> None:
 def _print(built: Any, values: dict[str, Any]) -> None:
     summary = built.summary
     for name, reason in list(summary.failed.items())[:LISTED]:
-        print(f"failed {name}: {reason}", file=sys.stderr)
-    print(
-        f"{summary.inputs} photographs: {summary.done} done, {summary.skipped} skipped (done before), "
-        f"{len(summary.failed)} failed; {summary.without_box} without a box; in {built.out / 'boxes'}"
-    )
+        print(legible(f"failed {name}: {reason}"), file=sys.stderr)
+    if len(summary.failed) > LISTED:
+        print(f"failed: {len(summary.failed) - LISTED} more, in boxes/summary.json", file=sys.stderr)
+    print_summary(summary, built.out / "boxes")
     say(values, built.threshold)
     print("look at first:")
     if built.findings:

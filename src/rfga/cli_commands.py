@@ -14,7 +14,14 @@ from rfga.cli_attention import run_attention
 from rfga.cli_build import run_build
 from rfga.cli_data import ACTIONS, run_data
 from rfga.cli_export import run_export
-from rfga.cli_print import print_benchmark, print_comparison, print_metrics, print_table, say
+from rfga.cli_print import (
+    print_benchmark,
+    print_comparison,
+    print_metrics,
+    print_summary,
+    print_table,
+    say,
+)
 from rfga.cli_serve import run_serve
 from rfga.cli_values import (
     given_settings,
@@ -109,10 +116,7 @@ def _localize(values: dict[str, Any], explicit: set[str]) -> None:
         print(legible(f"failed {name}: {reason}"), file=sys.stderr)
     if len(summary.failed) > LISTED:
         print(f"and {len(summary.failed) - LISTED} more failed; summary.json lists them all", file=sys.stderr)
-    print(
-        f"{summary.inputs} photographs: {summary.done} done, {summary.skipped} skipped (done before), "
-        f"{len(summary.failed)} failed; {summary.without_box} without a box; in {values['out']}"
-    )
+    print_summary(summary, values["out"])
     for warning, count in summary.warnings.items():
         say(values, f"{count} with the warning: {warning}")
     if options.review:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from jsonargparse import ArgumentParser
 
 from rfga.cli_print import print_table, say
+from rfga.cli_values import optional_path, writable, write_json_to
 from rfga.data.base import SPLIT_ALIASES, SPLITS
 from rfga.data.prepare import PREPARERS
 
@@ -68,16 +69,13 @@ def _prepare(values: dict[str, Any], explicit: set[str]) -> None:
     from rfga.data.prepare.run import Request, prepare
     from rfga.data.prepare.watch import Watch
     from rfga.engine.progress import Meter, announcer
-    from rfga.files import require_writable, write_json
 
-    file = None if values["json"] is None else Path(values["json"])
-    if file is not None:
-        require_writable(file)
+    file = writable(values["json"])
     request = Request(
         name=values["name"],
         out=Path(values["out"]),
         archives=[Path(path) for path in values["archives"]],
-        metadata=None if values["metadata"] is None else Path(values["metadata"]),
+        metadata=optional_path(values["metadata"]),
         overwrite=values["overwrite"],
     )
     prepared = prepare(request, Watch(announcer(values["quiet"]), partial(Meter, quiet=values["quiet"])))
@@ -86,8 +84,7 @@ def _prepare(values: dict[str, Any], explicit: set[str]) -> None:
     counts = ", ".join(f"{count} {split}" for split, count in prepared.counts.items())
     before = " (prepared before)" if prepared.was_there else ""
     print(f"{values['name']}: {counts} photographs in {values['out']}{before}")
-    if file is not None:
-        write_json(file, {"dataset": values["name"], "photographs": prepared.counts, "notes": prepared.notes})
+    write_json_to(file, {"dataset": values["name"], "photographs": prepared.counts, "notes": prepared.notes})
 
 
 def _add_check(command: ArgumentParser) -> None:
@@ -114,7 +111,7 @@ def _check(values: dict[str, Any], explicit: set[str]) -> None:
     )
     from rfga.files import require_writable, write_json
 
-    out = None if values["out"] is None else Path(values["out"])
+    out = optional_path(values["out"])
     pages = [Path(values["html"])] if values["html"] else []
     files = [Path(values["json"])] if values["json"] else []
     if out is not None:
@@ -124,7 +121,7 @@ def _check(values: dict[str, Any], explicit: set[str]) -> None:
     check = check_data(
         CheckCommand(
             data=values["data"],
-            truth=None if values["truth"] is None else Path(values["truth"]),
+            truth=optional_path(values["truth"]),
             split=values["split"],
             workers=values["workers"] if values["workers"] > 0 else None,
             quiet=values["quiet"],

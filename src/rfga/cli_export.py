@@ -8,6 +8,7 @@ from typing import Any
 from jsonargparse import ArgumentParser
 
 from rfga.cli_print import say
+from rfga.cli_values import writable, write_json_to
 from rfga.engine.model_export import EXPORTERS
 
 
@@ -25,11 +26,8 @@ def add_export(command: ArgumentParser) -> None:
 def run_export(values: dict[str, Any], explicit: set[str]) -> None:
     """Carry out the command."""
     from rfga.engine.model_export.command import ExportCommand, export_run
-    from rfga.files import require_writable, write_json
 
-    file = None if values["json"] is None else Path(values["json"])
-    if file is not None:
-        require_writable(file)
+    file = writable(values["json"])
     command = ExportCommand(Path(values["run"]), Path(values["out"]), values["format"], values["overwrite"])
     say(values, f"exporting {command.run}, which takes up to a minute")
     exported = export_run(command)
@@ -44,6 +42,5 @@ def run_export(values: dict[str, Any], explicit: set[str]) -> None:
             f"agrees with the run on random input to {max(found.logits, found.maps):.1e} of the largest value"
             f"{apart}"
         )
-    if file is not None:
-        write_json(file, exported.to_dict())
+    write_json_to(file, exported.to_dict())
     say(values, f"{exported.path}: {exported.bytes / 1e6:.1f} MB")

@@ -286,5 +286,5 @@ COMMANDS = {
     "score": ("measure score maps of any tool against the benchmark's lists", _add_score),
     "methods": ("list the methods, or explain the options of one", _add_methods),
     "recipes": ("list the literature's recipes with their numbers, or print one", _add_recipes),
-    "data": ("set up benchmarks", add_data),
+    "data": ("set up benchmarks, and check photographs with their truth", add_data),
 }

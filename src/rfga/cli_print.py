@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rfga.output.letters import legible
 
 if TYPE_CHECKING:
+    from rfga.engine.localize import Summary
     from rfga.output.benchmark_table import BenchmarkTable
 
 
@@ -16,6 +18,14 @@ def say(values: Mapping[str, Any], text: str) -> None:
     """Print a line unless ``--quiet`` was given."""
     if not values.get("quiet"):
         print(legible(text), flush=True)
+
+
+def print_summary(summary: Summary, out: str | Path) -> None:
+    """How many photographs got boxes, and the folder these are in."""
+    print(
+        f"{summary.inputs} photographs: {summary.done} done, {summary.skipped} skipped (done before), "
+        f"{len(summary.failed)} failed; {summary.without_box} without a box; in {out}"
+    )
 
 
 def print_metrics(evaluations: Sequence[Mapping[str, Any]]) -> None:

@@ -134,3 +134,15 @@ def test_photographs_are_named_below_the_folder_that_was_given(tmp_path: Path) -
 def test_a_set_without_files_is_refused() -> None:
     with pytest.raises(UserError, match="expected photographs as files, found that synthetic makes its own"):
         photographs_of(open_dataset("synthetic"), "synthetic")
+
+
+def test_what_masks_need_is_looked_for_before_training(
+    photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "boxes"
+    weights = str(tmp_path / "nowhere")
+    refine = ["--refine", "sam", "--sam-weights", weights]
+    assert main(["build", str(photographs), "--out", str(out), *QUICK, *refine]) == 1
+    assert "expected" in capsys.readouterr().err
+    assert main(["build", str(photographs), "--out", str(out), *QUICK, "--refine", "grabcutt"]) == 2
+    assert not out.exists()

@@ -13,9 +13,10 @@ from PIL import Image
 
 from rfga.cli import main
 from rfga.data import open_dataset
+from rfga.engine.baselines import known_truth
 from rfga.engine.config import RunPolicy
 from rfga.engine.epoch_log import chance_kept, read_record
-from rfga.engine.example_maps import example_picture, example_samples, fitting_truth
+from rfga.engine.example_maps import example_picture, example_samples
 from rfga.engine.localizer import Localizer
 from rfga.engine.loggers import LOGGERS, EpochLogger, LogPlace
 from rfga.engine.run_folder import RunFolder
@@ -191,9 +192,9 @@ def test_starting_anew_takes_the_logs_away(tiny_run: Path, tmp_path: Path) -> No
 def test_truth_that_does_not_fit_is_left_out_of_pictures() -> None:
     toy = ToyDataset(per_split=2)
     sample = toy.samples("val")[0]
-    assert fitting_truth(toy, sample) is not None
+    assert known_truth(toy, sample) is not None
     toy.unfit.add(sample.image_id)
-    assert fitting_truth(toy, sample) is None
+    assert known_truth(toy, sample) is None
 
 
 @pytest.mark.slow

@@ -148,7 +148,7 @@ def test_foregrounds_are_held_once() -> None:
     found = level_boxes(two_levels, np.arange(0, 1, 0.001))["all"]
     assert len(found.starts) == 2
     assert len(found.at_thresholds()) == 1000
-    assert found.best_at_thresholds(np.array([0.25, 0.75])).tolist() == [0.25] * 553 + [0.75] * 447
+    assert found.of_threshold.tolist() == [0] * 553 + [1] * 447
 
 
 def test_unknown_rule() -> None:

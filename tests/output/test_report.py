@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from rfga.output.report import MethodReport, metric_rows, write_report
+from rfga.output.report import MethodReport, write_report
+from rfga.output.table import metric_rows
 from tests.output.made_up import evaluation, gallery_item, method_report
 
 SCRIPT = "<script>alert(1)</script>"

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -68,8 +69,8 @@ class Backbone(nn.Module):
         self.mean, self.std, self.pad_type = mean, std, pad_type
         self.attached = nn.ModuleDict()
         self._seen: dict[str, Tensor] | None = None
-        self._ends_alone = [name for name, (module, _) in stages.items() if not module]
-        self._watched = set(self._ends_alone)
+        self._without_module = [name for name, (module, _) in stages.items() if not module]
+        self._watched = set(self._without_module)
         for name, (module, _) in stages.items():
             if module:
                 self._watch(name, network.get_submodule(module))
@@ -85,7 +86,7 @@ class Backbone(nn.Module):
         return self.channels[self.stages[-1]]
 
     def stage_name(self, stage: str | int) -> str:
-        """The name of a stage given by its name or by its place (-1 is the last).
+        """The name of a stage given by its name or by its number (-1 is the last).
 
         Raises:
             ValueError: there is no such stage; the message names those there are.
@@ -93,7 +94,9 @@ class Backbone(nn.Module):
         if isinstance(stage, int) and -len(self.stages) <= stage < len(self.stages):
             return self.stages[stage]
         if stage not in self.channels:
-            raise ValueError(f"expected a stage out of {', '.join(self.stages)}, found {stage!r}")
+            raise ValueError(
+                f"expected a stage out of {', '.join(self.stages)}, found {stage!r}: give one of these"
+            )
         return str(stage)
 
     def attach(self, place: str | int, layer: nn.Module) -> None:
@@ -109,10 +112,7 @@ class Backbone(nn.Module):
         key = _module_key(self._place(place))
         if key not in self.attached:
             self.attached[key] = nn.ModuleList()
-        held = self.attached[key]
-        if not isinstance(held, nn.ModuleList):
-            raise TypeError(f"expected a list of layers after {place}, found {type(held).__name__}")
-        held.append(layer)
+        cast("nn.ModuleList", self.attached[key]).append(layer)
 
     def forward(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """The last stage's features (B, C, h, w) of normalised ``images`` (B, 3, H, W).
@@ -121,7 +121,7 @@ class Backbone(nn.Module):
         """
         with drawing_from(self, generator):
             out = self._features(images)
-            for name in self._ends_alone:
+            for name in self._without_module:
                 out = self._after(name, self.network, (images,), out)
             maps: Tensor = self.neck(out)
         return maps
@@ -156,7 +156,7 @@ class Backbone(nn.Module):
 
         Later features are of what names the class, earlier ones of edges and colours.
         """
-        own = [name for name in self.stages if name != NECK and name not in self._ends_alone]
+        own = [name for name in self.stages if name != NECK and name not in self._without_module]
         return own[-2] if len(own) > 1 else self.stages[0]
 
     def open_taps(self) -> Taps:

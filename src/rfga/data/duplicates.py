@@ -118,7 +118,7 @@ def _keys(hashes: WordArray, part: int) -> IntArray:
 
 
 def _expanded(keys: IntArray, starts: IntArray) -> Iterator[tuple[IntArray, IntArray]]:
-    """Every (row, place in its key's bucket), some millions at a time."""
+    """Every (row, place in its key's bucket), about ``_BLOCK`` of them at a time."""
     sizes = starts[keys + 1] - starts[keys]
     ends = np.cumsum(sizes)
     begin = 0

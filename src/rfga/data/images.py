@@ -43,6 +43,7 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+ON_ITS_SIDE = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
 
 
 def read_image(path: Path, least_side: int | None = None) -> Image.Image:
@@ -105,7 +106,7 @@ def read_size(path: Path) -> tuple[int, int]:
                 image.load()
             else:
                 return height, width
-        return (width, height) if orientation(image) in (5, 6, 7, 8) else (height, width)
+        return (width, height) if orientation(image) in ON_ITS_SIDE else (height, width)
 
 
 def upright(loaded: Image.Image) -> Image.Image:

@@ -14,7 +14,7 @@ from pathlib import Path, PurePath
 import numpy as np
 from PIL import Image
 
-from rfga.data.images import opened, orientation, upright
+from rfga.data.images import ON_ITS_SIDE, opened, orientation, upright
 from rfga.data.picture_hash import SIDE, WordArray, picture_hash
 from rfga.types import UserError
 
@@ -40,7 +40,6 @@ _ENDINGS = {
     "JPEG2000": (".jp2",),
 }
 _TURNED = (2, 3, 4, 5, 6, 7, 8)  # EXIF orientations
-_ON_ITS_SIDE = (5, 6, 7, 8)
 
 Remark = tuple[str, str]  # kind of finding, sentence
 
@@ -80,9 +79,11 @@ def look_at_file(path: Path) -> Look:
     except UserError as error:
         kind = "damaged" if width else "empty" if _is_empty(path) else "unreadable"
         return Look(remarks=((kind, str(error)),))
-    size_hw = (width, height) if turn in _ON_ITS_SIDE else (height, width)
+    size_hw = (width, height) if turn in ON_ITS_SIDE else (height, width)
     if turn in _TURNED:
-        remarks.append(("exif_rotated", f"found EXIF orientation {turn}: the photograph is turned upright"))
+        remarks.append(
+            ("exif_rotated", f"expected upright pixels, found EXIF orientation {turn}: they are turned")
+        )
     shown, seen = _shown(picture)
     remarks += [*_of_size(size_hw), *seen]
     return Look(tuple(remarks), size_hw, (height, width), content, shown)

@@ -19,7 +19,7 @@ from rfga.types import IntArray, Sample
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Survey:
-    """What is kept of n photographs, split after split: 72 bytes of each."""
+    """What is kept of n photographs, split after split: 73 bytes of each."""
 
     splits: dict[str, Sequence[Sample]]  # those that have photographs
     labels: IntArray  # (n,) class indices

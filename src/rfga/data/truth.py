@@ -111,7 +111,7 @@ class MaskTruth:
     """
 
     def __init__(self, path: Path, split_folder: Path, image_ids: Sequence[str]) -> None:
-        self._path, self._split_folder = path, split_folder
+        self._split_folder = split_folder
         self._masks, unused = match_masks(path, image_ids)
         self.missing_images = tuple(unused)
         self.images_without_truth = tuple(image_id for image_id in image_ids if image_id not in self._masks)

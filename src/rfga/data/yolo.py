@@ -17,7 +17,6 @@ from rfga.untrusted import parse_yaml
 _YAML_NAMES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 _CLASS_LIST = "classes.txt"  # what Label Studio writes in the place of data.yaml
 _LISTS = ("train", "val", "test")
-_HALF = 0.5
 _MOST_DIGITS = 9  # of the number of a class
 
 
@@ -183,7 +182,7 @@ def _read_line(line: str, names: Mapping[int, str], where: str) -> tuple[str, li
         edges = [min(xs), min(ys), max(xs), max(ys)]
     else:
         x, y, width, height = numbers
-        edges = [x - _HALF * width, y - _HALF * height, x + _HALF * width, y + _HALF * height]
+        edges = [x - width / 2, y - height / 2, x + width / 2, y + height / 2]
     if not (edges[0] < edges[2] and edges[1] < edges[3]):
         raise UserError(f"expected a box with width and height, found {line!r:.80} in {where}: correct it")
     if max(map(abs, edges)) > 2:

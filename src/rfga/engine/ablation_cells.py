@@ -13,7 +13,7 @@ from rfga.data.base import Dataset
 from rfga.data.transforms import SampleImages
 from rfga.engine.ablation_maps import raw_maps, score_raw
 from rfga.engine.ablation_plan import AblationTask
-from rfga.engine.benchmark_cells import guarded, reported, validation
+from rfga.engine.benchmark_cells import guarded, reported, trained_seconds, validation
 from rfga.engine.benchmark_schedule import Outcome
 from rfga.engine.build import build_method
 from rfga.engine.config import RunPolicy, Runtime, TrainConfig
@@ -100,8 +100,8 @@ def _fine_tuned(task: AblationTask) -> dict[str, Any]:
         batch_size=_BATCH,
         num_workers=pick_workers(task.runtime, localizer.device),
     )
-    seconds = sum(entry.get("seconds", 0.0) for entry in run.read_metrics().get("history", []))
-    return _measured(task, localizer, loader, dataset, list(samples)) | {"train_seconds": round(seconds, 2)}
+    measured = _measured(task, localizer, loader, dataset, list(samples))
+    return measured | {"train_seconds": trained_seconds(run)}
 
 
 def _config(task: AblationTask) -> TrainConfig:

@@ -85,7 +85,7 @@ def score_raw(found: RawMaps, normalisation: str) -> tuple[dict[str, Any], dict[
         normalisation: a name in ``NORMALISATIONS``, or ``COMMON_SCALE``.
 
     Returns:
-        The JSON of contracts, less what it says of the data; and name -> replicates (1 + R,) of ``SHOWN``.
+        What ``LocalizationMetrics.compute`` gives; and name -> replicates (1 + R,) of ``SHOWN``.
     """
     scale = CommonScale.of(found.maps) if normalisation == COMMON_SCALE else None
     metrics = LocalizationMetrics(num_classes=found.logits.shape[1], normalisation=normalisation)

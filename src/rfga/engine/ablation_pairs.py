@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 from rfga.engine.ablation_maps import SHOWN
 from rfga.engine.ablation_plan import REPLICATES
 from rfga.engine.ablation_variants import FULL, MECHANISMS, Variant, all_variants
-from rfga.engine.benchmark_record import DONE
+from rfga.engine.benchmark_schedule import DONE
 from rfga.metrics.replicates import paired_interval
 from rfga.output.benchmark_table import remarks
 from rfga.types import FloatArray

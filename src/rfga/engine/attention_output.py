@@ -58,7 +58,8 @@ class AttentionCommand:
     def __post_init__(self) -> None:
         if self.picture_format not in PICTURE_FORMATS:
             raise UserError(
-                f"expected --format out of {', '.join(PICTURE_FORMATS)}, found {self.picture_format}"
+                f"expected --format out of {', '.join(PICTURE_FORMATS)}, found {self.picture_format}: "
+                "give one of them"
             )
 
 

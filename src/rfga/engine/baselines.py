@@ -70,7 +70,8 @@ def evaluate_baseline(
         runtime: whether progress is shown.
 
     Returns:
-        The JSON of contracts; there is no classifier, so nothing about classes.
+        ``dataset``, ``split`` and what ``LocalizationMetrics.compute`` gives; there is no classifier, so
+        nothing about classes.
 
     Raises:
         UserError: no truth is known in that split.

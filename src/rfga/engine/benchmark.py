@@ -15,8 +15,8 @@ import torch
 from rfga.data.base import Dataset
 from rfga.engine.benchmark_cells import attempt, reported, validation
 from rfga.engine.benchmark_plan import BenchmarkCommand, Task, make_plan
-from rfga.engine.benchmark_record import BENCHMARK, DONE, TABLE_CSV, TABLE_MD, GridRecord
-from rfga.engine.benchmark_schedule import VISIBLE, Outcome, Slot, Work, cuda_slots, run_tasks
+from rfga.engine.benchmark_record import BENCHMARK, TABLE_CSV, TABLE_MD, GridRecord
+from rfga.engine.benchmark_schedule import DONE, FAILED, VISIBLE, Outcome, Slot, Work, cuda_slots, run_tasks
 from rfga.engine.config import Runtime
 from rfga.engine.devices import pick_device
 from rfga.engine.progress import announcer
@@ -156,7 +156,7 @@ def require_all_done(held: Mapping[str, Any], where: str) -> None:
     Example:
         >>> require_all_done({"cells": [{"name": "cam", "state": "done"}]}, "out")
     """
-    failed = [cell for cell in held["cells"] if cell["state"] == "failed"]
+    failed = [cell for cell in held["cells"] if cell["state"] == FAILED]
     if failed:
         first = failed[0]
         raise UserError(

@@ -12,7 +12,7 @@ from rfga.data import open_dataset
 from rfga.data.base import Dataset
 from rfga.engine.baselines import evaluate_baseline
 from rfga.engine.benchmark_plan import Task
-from rfga.engine.benchmark_schedule import Outcome
+from rfga.engine.benchmark_schedule import DONE, FAILED, Outcome
 from rfga.engine.build import trained_method
 from rfga.engine.config import RunPolicy, TrainConfig
 from rfga.engine.devices import pick_device
@@ -28,7 +28,6 @@ from rfga.types import UserError
 
 T = TypeVar("T", bound=Task)
 
-DONE, FAILED = "done", "failed"
 OF_CLASSES = ("Top1Cls", "Top5Cls", "Top1Loc", "Top5Loc")  # metrics that need a classifier
 
 
@@ -160,6 +159,12 @@ def validation(task: Task) -> Dataset:
     return open_dataset(task.source.data, task.source.val_truth, "val")
 
 
+def trained_seconds(run: RunFolder) -> float:
+    """How long all epochs of a run took, those before a stop included."""
+    history: list[dict[str, float]] = run.read_metrics().get("history", [])
+    return round(sum(entry.get("seconds", 0.0) for entry in history), 2)
+
+
 def _evaluate(
     localizer: Localizer, dataset: Dataset, task: Task, split: str, thresholds: dict[str, Any]
 ) -> Evaluation:
@@ -170,11 +175,10 @@ def _evaluate(
 def _outcome(
     task: Task, run: RunFolder, network: Method, evaluations: dict[str, Any], started: float
 ) -> Outcome:
-    history = run.read_metrics().get("history", [])
     return {
         "evaluations": evaluations,
         "weights": sum(weight.numel() for weight in network.parameters()),
-        "train_seconds": round(sum(entry.get("seconds", 0.0) for entry in history), 2),
+        "train_seconds": trained_seconds(run),
         "evaluate_seconds": round(time.perf_counter() - started, 2),
         "device": str(pick_device(task.runtime.device)),
     }

@@ -234,10 +234,15 @@ def parse_seeds(given: Iterable[Any]) -> tuple[int, ...]:
         >>> parse_seeds(["1", 0, 1])
         (1, 0)
     """
-    try:
-        return tuple(dict.fromkeys(int(seed) for seed in given))
-    except ValueError as error:
-        raise UserError(f"expected --seeds as whole numbers joined by commas, found {error}") from error
+    seeds: dict[int, None] = {}
+    for seed in given:
+        try:
+            seeds[int(seed)] = None
+        except ValueError as error:
+            raise UserError(
+                f"expected --seeds as whole numbers joined by commas, found {seed!r}: give, say, 0,1,2"
+            ) from error
+    return tuple(seeds)
 
 
 def _options(

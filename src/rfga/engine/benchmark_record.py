@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from rfga.engine.benchmark_plan import RUNS, Plan, Task
-from rfga.engine.benchmark_schedule import Outcome
+from rfga.engine.benchmark_schedule import DONE, Outcome
 from rfga.engine.config import RunPolicy
 from rfga.files import make_folder, remove_leftovers, require_writable, write_json
 from rfga.types import UserError
 from rfga.version import __version__
 
 TABLE_MD, TABLE_CSV = "table.md", "table.csv"
-DONE, WAITING, IMPOSSIBLE = "done", "waiting", "not possible"
+WAITING, IMPOSSIBLE = "waiting", "not possible"  # the ``state`` of a cell without an outcome
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from typing import Any, Generic, TypeVar
 T = TypeVar("T")
 
 Outcome = dict[str, Any]
+DONE, FAILED = "done", "failed"  # the ``state`` of an outcome
 Work = Callable[[T], Outcome]
 Slot = Mapping[str, str]  # environment variables that show a process its device
 VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -127,7 +128,7 @@ class _Worker(Generic[T]):
             self.process.join()
             status = self.process.exitcode
             return task, {
-                "state": "failed",
+                "state": FAILED,
                 "reason": f"its process ended before the end (exit status {status}): see its output above",
             }
 

@@ -14,6 +14,7 @@ from rfga.data import locate_dataset, open_dataset
 from rfga.data.base import SPLITS, Dataset
 from rfga.engine.config import RunPolicy, Runtime
 from rfga.engine.data_check import CheckCommand, check_data, write_check
+from rfga.engine.devices import pick_device
 from rfga.engine.inputs import Photograph
 from rfga.engine.journal import FILE_NAME as JOURNAL
 from rfga.engine.label_free_photographs import estimated_for
@@ -21,6 +22,7 @@ from rfga.engine.localize import Summary, localize
 from rfga.engine.localize_output import LocalizeOptions
 from rfga.engine.localizer import Localizer
 from rfga.engine.progress import announcer
+from rfga.engine.refiners import load_refiner
 from rfga.engine.review_sheet import REVIEW_NAME
 from rfga.engine.thresholds import FIXED, threshold_sentence
 from rfga.engine.workflow import TrainCommand, train_and_report
@@ -102,6 +104,8 @@ def build_boxes(command: BuildCommand, runtime: Runtime | None = None) -> Built:
     runtime = runtime or Runtime()
     say = announcer(runtime.quiet)
     dataset = open_dataset(command.data, command.truth)
+    refined = command.localize
+    load_refiner(refined.refine, refined.sam_weights, pick_device(runtime.device))  # now, not after training
     _prepare(command)
     policy = RunPolicy(resume=not command.overwrite, overwrite=command.overwrite)
     say("1 of 3: checking the photographs")
@@ -131,7 +135,11 @@ def build_boxes(command: BuildCommand, runtime: Runtime | None = None) -> Built:
 
 
 def photographs_of(dataset: Dataset, data: str) -> list[Photograph]:
-    """Every photograph of a data set with its class, named by its path below the set's folder."""
+    """Every photograph of a data set with its class, named by its path below the set's folder.
+
+    Raises:
+        UserError: none of them is a file.
+    """
     _, root = locate_dataset(data)
     found: dict[str, Photograph] = {}
     for split in SPLITS:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from rfga.data.base import Dataset
+from rfga.data.base import SPLITS, Dataset
 from rfga.data.check_source import open_for_check
 from rfga.data.class_findings import class_findings
 from rfga.data.duplicate_findings import duplicate_findings
@@ -168,7 +168,7 @@ def write_check(check: DataCheck, page: Path) -> None:
 
 
 def _count(dataset: Dataset) -> int:
-    return sum(len(dataset.samples(split)) for split in ("train", "val", "test"))
+    return sum(len(dataset.samples(split)) for split in SPLITS)
 
 
 def _class_counts(dataset: Dataset, survey: Survey) -> dict[str, Any]:

@@ -17,8 +17,9 @@ from lightning.pytorch.callbacks import Checkpoint
 from torch import nn
 
 from rfga.data.base import Dataset
+from rfga.engine.baselines import known_truth
 from rfga.engine.config import TrainConfig
-from rfga.engine.example_maps import example_picture, example_samples, fitting_truth
+from rfga.engine.example_maps import example_picture, example_samples
 from rfga.engine.localizer import Localizer
 from rfga.engine.loggers import EpochLogger, LogPlace, open_logger
 from rfga.engine.run_folder import LOGS, RunFolder
@@ -120,7 +121,7 @@ class EpochLog(Checkpoint):
         samples = [self.data.val[position] for position in positions.tolist()]
         with chance_kept(pl_module.device), modes_kept(self.localizer.method):
             scored = self.localizer.score(pixels, labels)
-        truths = [fitting_truth(self.data.dataset, sample) for sample in samples]
+        truths = [known_truth(self.data.dataset, sample) for sample in samples]
         names = [sample.image_id for sample in samples]
         self.metrics.update(names, scored.maps, truths, labels, scored.logits)
 
@@ -223,7 +224,7 @@ def modes_kept(network: nn.Module) -> Iterator[None]:
     """Evaluation mode in the block; each module's own mode after it.
 
     Example:
-        >>> layers = nn.Sequential(nn.Dropout(), nn.Dropout().eval()).train(mode=True)
+        >>> layers = nn.Sequential(nn.Dropout(), nn.Dropout())
         >>> _ = layers[1].eval()
         >>> with modes_kept(layers):
         ...     layers[0].training

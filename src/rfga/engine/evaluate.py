@@ -35,7 +35,7 @@ NO_TRUTH = "no truth is known of it"
 class Evaluation:
     """Everything that one pass measured."""
 
-    result: dict[str, Any]  # the JSON of contracts: dataset, split, maps, images, metrics
+    result: dict[str, Any]  # plain values: dataset, split, maps, and what metrics.compute gives
     curves: dict[str, Any]  # accuracy over thresholds, precision over recall
     best_thresholds: dict[str, Any]  # by contour rule and IoU; empty where no boxes are known
     gallery: dict[str, list[GalleryItem]]  # best, median, worst

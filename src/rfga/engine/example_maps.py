@@ -10,9 +10,10 @@ import torch
 from rfga.data.base import Dataset
 from rfga.data.samples import labels_of
 from rfga.data.transforms import eval_transform
+from rfga.engine.baselines import known_truth
 from rfga.engine.localizer import Localizer
 from rfga.output.pictures import overlay, picture_grid
-from rfga.types import ByteArray, Sample, Truth, UserError
+from rfga.types import ByteArray, Sample
 
 MOST_EXAMPLES = 8
 PICTURE_PIXELS = 256  # the longer side of each photograph, where it is larger
@@ -52,15 +53,7 @@ def example_picture(localizer: Localizer, dataset: Dataset, samples: Sequence[Sa
     sizes_hw = [(image.height, image.width) for image in images]
     found = localizer.predictions(scored, [sample.image_id for sample in samples], sizes_hw)
     pictures = [
-        overlay(np.asarray(image), one.score_map, one.boxes, fitting_truth(dataset, sample), PICTURE_PIXELS)
+        overlay(np.asarray(image), one.score_map, one.boxes, known_truth(dataset, sample), PICTURE_PIXELS)
         for image, one, sample in zip(images, found, samples, strict=True)
     ]
     return picture_grid(pictures)
-
-
-def fitting_truth(dataset: Dataset, sample: Sample) -> Truth | None:
-    """What is known of a photograph; None also where it does not fit, which the evaluation tells."""
-    try:
-        return dataset.truth(sample)
-    except UserError:
-        return None

@@ -62,7 +62,7 @@ def read_labels(file: Path, classes: Sequence[str]) -> dict[str, int]:
     """Class indices by image id from lines ``image id,class name``.
 
     Raises:
-        UserError: the file is not there, or a line names an unknown class.
+        UserError: the file is not there or cannot be read, or a line names an unknown class.
     """
     if not file.is_file():
         raise UserError(

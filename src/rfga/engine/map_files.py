@@ -162,11 +162,12 @@ def _stack_ids(path: Path) -> list[str]:
                 ids = _read_names(stream)
     except Exception as error:
         raise UserError(
-            f"expected maps (N, H, W) and ids (N,) in {path}, found them unreadable ({error})"
+            f"expected maps (N, H, W) and ids (N,) in {path}, found them unreadable ({error}): replace it"
         ) from error
     if len(shape) != 3 or shape[0] != len(ids):
         raise UserError(
-            f"expected maps (N, H, W) and ids (N,) in {path}, found maps {shape} and {len(ids)} ids"
+            f"expected maps (N, H, W) and ids (N,) in {path}, found maps {shape} and {len(ids)} ids: "
+            "write it anew"
         )
     return ids
 

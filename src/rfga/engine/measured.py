@@ -69,15 +69,12 @@ def _model(value: Any) -> bool:
 
 _entry = _each(_anything, value=_number)
 _evaluation = _each(_anything, dataset=_text, split=_text, images=_number, metrics=_each(_list_of(_entry)))
-_measured: dict[str, Check] = {
+_ENTRIES: dict[str, Check] = {
     "evaluations": _each(_evaluation),
     "thresholds": _each(
         lambda chosen: _each(_each(_fraction))(chosen) and "0.5" in chosen.get("largest", ())
     ),
     "label_free": _each(_each(_anything, threshold=_fraction)),
-}
-_ENTRIES: dict[str, Check] = {
-    **_measured,
     "history": _list_of(_each(_number, epoch=_number)),
     "confidence": _each(_each(_anything, source=_text, plain=_model, looked=_model)),
     "posthoc": _each(lambda kind: isinstance(kind, dict) and wrong_part(kind) is None),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rfga.engine.options import resolve
-from rfga.types import ByteArray, Prediction, UserError
+from rfga.types import ByteArray, FloatArray, Prediction, UserError
 
 if TYPE_CHECKING:
     import torch
@@ -59,11 +59,20 @@ def grabcut_refiner(weights: Path | None, device: torch.device) -> Refiner:
     from rfga.geometry.refine import grabcut_mask
 
     def refine(photograph: ByteArray, prediction: Prediction) -> ByteArray:
-        if prediction.score_map is None:
-            raise ValueError(f"expected the score map of {prediction.image_id}, found none: keep it")
-        return grabcut_mask(photograph, prediction.score_map, prediction.threshold)
+        return grabcut_mask(photograph, kept_map(prediction), prediction.threshold)
 
     return refine
+
+
+def kept_map(prediction: Prediction) -> FloatArray:
+    """The score map of a prediction, without which there is no mask.
+
+    Raises:
+        ValueError: it was not kept.
+    """
+    if prediction.score_map is None:
+        raise ValueError(f"expected the score map of {prediction.image_id}, found none: keep it")
+    return prediction.score_map
 
 
 def refuse_weights(name: str, weights: Path | None) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from rfga.engine.refiners import Refiner
+from rfga.engine.refiners import Refiner, kept_map
 from rfga.geometry.refine import mask_of
 from rfga.types import MASK_BACKGROUND, MASK_OBJECT, ByteArray, FloatArray, Prediction, UserError
 
@@ -82,9 +82,7 @@ class SamRefiner:
             photograph: (H, W, 3) uint8, red, green, blue.
             prediction: with its score map and boxes in the photograph's pixels.
         """
-        score_map = prediction.score_map
-        if score_map is None:
-            raise ValueError(f"expected the score map of {prediction.image_id}, found none: keep it")
+        score_map = kept_map(prediction)
         if len(prediction.boxes):
             found = self._pixels(photograph, prediction.boxes, score_map)
             if found.any():

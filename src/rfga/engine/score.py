@@ -48,7 +48,7 @@ class ScoreOptions:
 class Scores:
     """What one pass over the maps gave."""
 
-    result: dict[str, Any]  # the JSON of contracts
+    result: dict[str, Any]  # in the form of ``--json``
     curves: dict[str, Any]
     problems: tuple[tuple[str, str], ...]  # image id or file name, what is wrong
 

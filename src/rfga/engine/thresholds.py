@@ -106,5 +106,5 @@ def parse_threshold(text: str) -> float | None:
     except ValueError:
         value = -1.0
     if not 0 <= value < 1:
-        raise UserError(f"expected --threshold auto or a number from 0 to below 1, found {text}")
+        raise UserError(f"expected --threshold auto or a number from 0 to below 1, found {text}: correct it")
     return value

@@ -127,7 +127,7 @@ class TrainingModule(lightning.LightningModule):
             checkpoint["generators"] = states
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take it up again."""
+        """Take up the random generator where that checkpoint left it."""
         states = checkpoint.get("generators", [checkpoint["generator"]])
         self.generator.set_state(states[self.processes.rank])
 

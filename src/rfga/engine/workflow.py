@@ -1,4 +1,4 @@
-"""What each command does, from names and paths to files and numbers: the command line less its printing."""
+"""What train, evaluate, localize and methods do, from names and paths to files, numbers and rows of text."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from rfga.geometry.auto_threshold import THRESHOLDS, Pool
 from rfga.geometry.levelsets import quantise, threshold_levels
+from rfga.geometry.refine import cut_by_colours
 from rfga.types import ByteArray, FloatArray, UserError
 
 MOST_PHOTOGRAPHS = 50  # a tenth of a second each
@@ -72,9 +73,4 @@ def _mask_of_colours(small: ByteArray, values: FloatArray) -> NDArray[np.bool_] 
     probable = np.where(values > (low + high) / 2, cv2.GC_PR_FGD, cv2.GC_PR_BGD)
     labels: ByteArray = probable.astype(np.uint8)
     labels[values >= high], labels[values <= low] = cv2.GC_FGD, cv2.GC_BGD
-    cv2.setRNGSeed(0)  # of the clusters of colours that it begins with
-    models = np.zeros((1, 65)), np.zeros((1, 65))
-    whole = (0, 0, *small.shape[1::-1])  # not looked at, since the labels say where to begin
-    cv2.grabCut(small, labels, whole, *models, _ROUNDS, cv2.GC_INIT_WITH_MASK)
-    found: NDArray[np.bool_] = (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
-    return found
+    return cut_by_colours(small, labels, _ROUNDS)

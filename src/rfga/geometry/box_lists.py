@@ -46,9 +46,8 @@ def boxes_at_levels(spans: Int32s, levels: IntArray) -> BoxLists:
     of_level = np.empty(len(levels), dtype=np.int64)
     for k in range(len(levels)):
         of_level[k] = group_at[levels[k]]
-    begins = np.zeros(
-        groups[-1] + 2, dtype=np.int64
-    )  # shifted by one, to be moved on while boxes are written
+    # Shifted by one, to be moved on while boxes are written.
+    begins = np.zeros(groups[-1] + 2, dtype=np.int64)
     for k in range(len(spans)):
         for group in range(group_at[spans[k, LOW]], group_at[spans[k, HIGH] + 1]):
             begins[Index(group + 2)] += 1

@@ -17,7 +17,7 @@ def _as_boxes(boxes: ArrayLike) -> FloatArray:
     if array.size == 0:
         return array.reshape(0, 4)
     if array.ndim != 2 or array.shape[1] != 4:
-        raise ValueError(f"expected boxes of shape (n, 4), found {array.shape}")
+        raise ValueError(f"expected boxes of shape (n, 4), found {array.shape}: give a row of four for each")
     return array
 
 

@@ -45,11 +45,6 @@ class LevelBoxes:
         groups = np.split(self.boxes, self.starts[1:])
         return [groups[index] for index in self.of_threshold]
 
-    def best_at_thresholds(self, box_values: FloatArray) -> FloatArray:
-        """The largest of ``box_values`` (M,) among the boxes of each threshold: (T,)."""
-        best: FloatArray = np.maximum.reduceat(box_values, self.starts)[self.of_threshold]
-        return best
-
 
 def check_rules(rules: Sequence[str]) -> None:
     """Refuses names that are not in ``CONTOUR_RULES``.

@@ -108,7 +108,7 @@ def grabcut_mask(
     small_hw = (max(1, round(height * factor)), max(1, round(width * factor)))
     small = np.asarray(cv2.resize(photograph, small_hw[::-1], interpolation=cv2.INTER_AREA), dtype=np.uint8)
     labels = _seeds(score_map, threshold, small_hw, settings)
-    if (found := _cut(small, labels, settings.iterations)) is None:
+    if (found := cut_by_colours(small, labels, settings.iterations)) is None:
         return plain
     pixels = np.where(found, MASK_OBJECT, MASK_BACKGROUND).astype(np.uint8)
     smooth = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR)
@@ -144,8 +144,14 @@ def _seeds(
     return labels
 
 
-def _cut(small: ByteArray, labels: ByteArray, iterations: int) -> NDArray[np.bool_] | None:
-    """The object's pixels (h, w) after GrabCut; None without object or background to start from."""
+def cut_by_colours(small: ByteArray, labels: ByteArray, iterations: int) -> NDArray[np.bool_] | None:
+    """The object's pixels (h, w) after GrabCut; None without object or background to start from.
+
+    Args:
+        small: (h, w, 3) uint8, the photograph at the size it is worked on.
+        labels: (h, w) uint8, one of GrabCut's four for each pixel; GrabCut changes them.
+        iterations: how often colours and mask are fitted to each other.
+    """
     begins = _is_object(labels)
     if not begins.any() or begins.all():
         return None

@@ -29,7 +29,7 @@ class SqueezeExcitation(ClassMapMethod):
     Args:
         backbone: gives the features.
         num_classes: K.
-        position: the stage that the layer follows, by name or by place (-1 is the last).
+        position: the stage that the layer follows, by name or by number (-1 is the last).
         reduction: how many times fewer channels there are between the two layers (a multiple of 8 is taken).
 
     Example:
@@ -57,7 +57,7 @@ class EfficientChannelAttention(ClassMapMethod):
     Args:
         backbone: gives the features.
         num_classes: K.
-        position: the stage that the layer follows, by name or by place (-1 is the last).
+        position: the stage that the layer follows, by name or by number (-1 is the last).
 
     Example:
         >>> import torch
@@ -81,7 +81,7 @@ class ConvolutionalBlockAttention(ClassMapMethod):
     Args:
         backbone: gives the features.
         num_classes: K.
-        position: the stage that the layer follows, by name or by place (-1 is the last).
+        position: the stage that the layer follows, by name or by number (-1 is the last).
         reduction: how many times fewer channels there are between the two layers of the channels' gates.
         kernel_size: odd side of the convolution of the places' gates.
 
@@ -118,7 +118,7 @@ class NonLocalAttention(ClassMapMethod):
     Args:
         backbone: gives the features.
         num_classes: K.
-        position: the stage that the layer follows, by name or by place (-1 is the last).
+        position: the stage that the layer follows, by name or by number (-1 is the last).
         reduction: how many times fewer channels the embeddings have (a multiple of 8 is taken).
 
     Example:

@@ -129,14 +129,16 @@ def labels_or_top(logits: Tensor, labels: Tensor | None) -> Tensor:
         return logits.argmax(1, keepdim=True)
     if labels.ndim not in (1, 2) or labels.shape[0] != logits.shape[0]:
         raise ValueError(
-            f"expected labels (B,) or (B, n) for {len(logits)} images, found {tuple(labels.shape)}"
+            f"expected labels (B,) or (B, n) for {len(logits)} images, found {tuple(labels.shape)}: "
+            "give each image one class or several"
         )
     # An exporter records operations for batches of any size, on numbers that it does not know: nothing may
     # depend on these, and len() would fix the size.
     known = not torch.compiler.is_compiling() and len(labels)
     if known and not (int(labels.min()) >= 0 and int(labels.max()) < logits.shape[1]):
         raise ValueError(
-            f"expected labels in 0..{logits.shape[1] - 1}, found {sorted(set(labels.flatten().tolist()))}"
+            f"expected labels in 0..{logits.shape[1] - 1}, found {sorted(set(labels.flatten().tolist()))}: "
+            "count the classes as the method does"
         )
     return (labels if labels.ndim == 2 else labels[:, None]).long()
 

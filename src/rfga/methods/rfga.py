@@ -26,7 +26,7 @@ class ResidualFineGrainedAttention(ClassMapMethod):
     Args:
         backbone: gives the features.
         num_classes: K.
-        position: the stage that the layer follows, by name or by place (-1 is the last).
+        position: the stage that the layer follows, by name or by number (-1 is the last).
         views: which of channel, height and width take part, joined by "+".
         expansion: how the views combine: sum, product or mean.
         calibration: how attention acts on features: residual X+X*M, plain X*M, weighted X*(0.35+0.65*M), or
@@ -109,7 +109,9 @@ class SpreadAttention(ClassMapMethod):
         times: int = 2,
     ) -> None:
         if not power > 0 or times < 0:
-            raise ValueError(f"expected power above 0 and times of at least 0, found {power} and {times}")
+            raise ValueError(
+                f"expected power above 0 and times of at least 0, found {power} and {times}: give 2 and 2"
+            )
         channels = backbone.out_channels
         if layer:
             backbone.attach(-1, RFGA(channels, calibration=calibration, groups=channels if light else 1))

@@ -58,10 +58,10 @@ class SPG(Method):
         width: most channels of a branch; by default the backbone's and 512.
         attention_high: of the scaled class map, above which a pixel is object.
         attention_low: of the scaled class map, below which a pixel is background.
-        middle_high: the same of the middle branch's probability.
-        middle_low: the same of the middle branch's probability.
-        fused_high: the same of the mean of both branches' probabilities.
-        fused_low: the same of the mean of both branches' probabilities.
+        middle_high: of the middle branch's probability, above which a pixel is object.
+        middle_low: of the middle branch's probability, below which a pixel is background.
+        fused_high: of the mean of both branches' probabilities, above which a pixel is object.
+        fused_low: of the mean of both branches' probabilities, below which a pixel is background.
 
     Example:
         >>> from rfga.backbones.build import build_backbone

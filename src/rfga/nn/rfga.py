@@ -99,7 +99,9 @@ class RFGA(nn.Module):
         if kernel_size < 1 or kernel_size % 2 == 0:
             raise ValueError(f"expected an odd kernel_size, found {kernel_size}: use 3, 5 or 7")
         if groups < 1 or channels % groups:
-            raise ValueError(f"expected groups that divide {channels} channels, found {groups}")
+            raise ValueError(
+                f"expected groups that divide {channels} channels, found {groups}: use 1 or {channels}"
+            )
         self.channels = channels
         self.views = tuple(view for view in VIEWS if view in views)
         self.expansion, self.calibration, self.gate = expansion, calibration, gate
@@ -167,7 +169,10 @@ class RFGA(nn.Module):
 
     def _check_input(self, x: Tensor) -> None:
         if x.ndim != 4 or x.shape[1] != self.channels:
-            raise ValueError(f"expected features (B, {self.channels}, H, W), found {tuple(x.shape)}")
+            raise ValueError(
+                f"expected features (B, {self.channels}, H, W), found {tuple(x.shape)}: "
+                "make the layer for as many channels as the features have"
+            )
         norm = getattr(self, "channel_norm", None)
         synchronised = isinstance(norm, nn.SyncBatchNorm) and torch.distributed.is_initialized()
         if self.training and len(x) == 1 and norm is not None and norm.training and not synchronised:
@@ -187,4 +192,6 @@ class RFGA(nn.Module):
 
 def _check_choice(option: str, value: str, choices: Iterable[str]) -> None:
     if value not in choices:
-        raise ValueError(f"expected {option} to be one of {', '.join(choices)}, found {value!r}")
+        raise ValueError(
+            f"expected {option} to be one of {', '.join(choices)}, found {value!r}: give one of these"
+        )

@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterator
 
 from rfga.output.ablation_table import AblationRow, AblationTable
-from rfga.output.benchmark_text import grid_lines
+from rfga.output.benchmark_text import grid_lines, last_lines, percent_text
 from rfga.output.table import MEANINGS, NOTHING
 
 CSV_COLUMNS = (
@@ -59,12 +59,7 @@ def ablation_markdown(table: AblationTable) -> str:
     lines += [""]
     lines += [f"- {name}: {decides}" for name, decides, _ in table.groups if decides]
     lines += ["", *grid_lines(*text_rows(table, bold="**"))]
-    if table.failed:
-        lines += ["", "## Failed", ""]
-        lines += [f"- {name}: {reason}" for name, reason in table.failed]
-    settings = ", ".join(f"{name} {value}" for name, value in table.settings.items())
-    lines += ["", f"Settings of all runs: {settings}.", ""] if settings else [""]
-    return "\n".join(lines)
+    return "\n".join([*lines, *last_lines(table.failed, table.settings)])
 
 
 def text_rows(table: AblationTable, bold: str = "") -> tuple[list[str], list[list[str]]]:
@@ -127,21 +122,17 @@ def _csv_numbers(row: AblationRow) -> Iterator[dict[str, str]]:
     for metric, spread in row.numbers.items():
         line = {
             "metric": metric,
-            "mean_percent": _points(spread.mean),
-            "deviation_points": _points(spread.deviation),
-            "values_percent": " ".join(map(_points, spread.values)),
+            "mean_percent": percent_text(spread.mean),
+            "deviation_points": percent_text(spread.deviation),
+            "values_percent": " ".join(map(percent_text, spread.values)),
         }
         found = row.differences.get(metric)
         if found is not None:
             line |= {
-                "difference_points": _points(found.spread.mean),
-                "difference_deviation_points": _points(found.spread.deviation),
-                "difference_low_points": _points(found.interval[0]),
-                "difference_high_points": _points(found.interval[1]),
-                "differences_points": " ".join(map(_points, found.spread.values)),
+                "difference_points": percent_text(found.spread.mean),
+                "difference_deviation_points": percent_text(found.spread.deviation),
+                "difference_low_points": percent_text(found.interval[0]),
+                "difference_high_points": percent_text(found.interval[1]),
+                "differences_points": " ".join(map(percent_text, found.spread.values)),
             }
         yield line
-
-
-def _points(fraction: float | None) -> str:
-    return "" if fraction is None else f"{100 * fraction:.4f}"

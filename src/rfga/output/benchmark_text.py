@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from rfga.output.benchmark_table import BenchmarkTable, Row
 from rfga.output.table import MEANINGS, NOTHING
@@ -67,12 +68,7 @@ def markdown(table: BenchmarkTable) -> str:
     if table.sources:
         lines += ["", QUOTED, ""]
         lines += [f"[{number}] {source}  " for number, source in enumerate(table.sources, 1)]
-    if table.failed:
-        lines += ["", "## Failed", ""]
-        lines += [f"- {name}: {reason}" for name, reason in table.failed]
-    settings = ", ".join(f"{name} {value}" for name, value in table.settings.items())
-    lines += ["", f"Settings of all runs: {settings}.", ""] if settings else [""]
-    return "\n".join(lines)
+    return "\n".join([*lines, *last_lines(table.failed, table.settings)])
 
 
 def text_rows(table: BenchmarkTable, normalisation: str) -> tuple[list[str], list[list[str]]]:
@@ -108,10 +104,10 @@ def _csv_numbers(row: Row) -> Iterator[dict[str, str]]:
         yield {
             "normalisation": normalisation,
             "metric": metric,
-            "mean_percent": f"{100 * spread.mean:.4f}",
-            "deviation_points": "" if spread.deviation is None else f"{100 * spread.deviation:.4f}",
+            "mean_percent": percent_text(spread.mean),
+            "deviation_points": percent_text(spread.deviation),
             "seeds": " ".join(map(str, row.seeds)),
-            "values_percent": " ".join(f"{100 * value:.4f}" for value in spread.values),
+            "values_percent": " ".join(map(percent_text, spread.values)),
             "published_percent": "; ".join(str(p.percent) for p in number.published),
             "published_normalisation": "; ".join(p.normalisation for p in number.published),
             "published_source": "; ".join(p.source for p in number.published),
@@ -147,3 +143,15 @@ def grid_lines(columns: Iterable[str], rows: Iterable[Sequence[str]]) -> list[st
     head = list(columns)
     lines = [head, ["---"] * len(head), *rows]
     return ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]
+
+
+def last_lines(failed: Sequence[tuple[str, str]], settings: Mapping[str, Any]) -> list[str]:
+    """The end of a page in Markdown: what failed and why, and the settings of all runs."""
+    lines = ["", "## Failed", "", *(f"- {name}: {reason}" for name, reason in failed)] if failed else []
+    said = ", ".join(f"{name} {value}" for name, value in settings.items())
+    return [*lines, *(["", f"Settings of all runs: {said}.", ""] if said else [""])]
+
+
+def percent_text(fraction: float | None) -> str:
+    """A fraction of 1 as programs read it, in percent or percentage points; empty where there is none."""
+    return "" if fraction is None else f"{100 * fraction:.4f}"

@@ -27,8 +27,6 @@ from rfga.output.plots import (
 from rfga.output.table import MEANINGS, ComparisonRow, MetricRow, compare, metric_rows
 from rfga.types import ByteArray, FloatArray, Truth
 
-__all__ = ["GalleryItem", "MethodReport", "metric_rows", "write_report"]
-
 GALLERY_KINDS = ("best", "median", "worst")
 _HEADLINES = ("MaxBoxAccV2", "PxAP", "Top1Cls")
 _PICTURE_PIXELS = 420  # longer side: sharp on a phone, small in a page of dozens

@@ -16,7 +16,7 @@ from rfga.output.page import write_template
 from rfga.output.pictures import jpeg_data_uri
 from rfga.types import ByteArray, Prediction
 
-THUMBNAIL_PIXELS = 224  # longer side: a page of 500 photographs, each drawn twice, is some 15 MB
+THUMBNAIL_PIXELS = 224  # longer side: 250 photographs make a page of some 9 MB (docs/confidence.md)
 _QUALITY = 80
 _CELL_ASPECT = 4 / 3  # width over height of the place that a picture is fitted into
 

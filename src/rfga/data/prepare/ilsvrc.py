@@ -86,7 +86,7 @@ def _add_train(job: Job, archive: Path) -> tuple[int, list[str]]:
             outer.count(entry)
             if named := _CLASS_TAR.fullmatch(entry.name):
                 _unpack_class(entry, images / named[1])
-    classes = [folder.name for folder in list_folder(images)] if images.is_dir() else []
+    classes = list(_names_in(images)) if images.is_dir() else []
     if not classes:
         raise UserError(
             f"expected a tar for each class (n01440764.tar) in {archive.name}, found none: give "
@@ -95,7 +95,7 @@ def _add_train(job: Job, archive: Path) -> tuple[int, list[str]]:
     labels = [
         (f"train/{name}/{image}", label)
         for label, name in enumerate(classes)
-        for image in _sorted(images / name)
+        for image in _names_in(images / name)
     ]
     _require_classes(job, classes)
     lists.write_lists(job.folder / "metadata" / "train", lists.SplitLists(labels))
@@ -127,7 +127,7 @@ def _unpack_class(entry: Entry, folder: Path) -> None:
             unpacker.write(image, PurePosixPath(image.name).name)
 
 
-def _sorted(folder: Path) -> Iterator[str]:
+def _names_in(folder: Path) -> Iterator[str]:
     return (entry.name for entry in list_folder(folder))
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from rfga.data.transforms import eval_transform
 from rfga.engine.localizer import Localizer, Scored
 from rfga.engine.serve.limits import Choices, Limits, plain_name, read_upload
+from rfga.engine.thresholds import FIXED
 from rfga.geometry.boxes import scale_boxes
 from rfga.output.export import write_coco
 from rfga.output.pictures import fit, overlay, write_picture
@@ -162,7 +163,7 @@ class Desk:
         return self.localizer.score(torch.stack(list(pixels)), labels)
 
     def _view(self, mine: _Visitor, choices: Choices) -> View:
-        localizer = self.localizer.with_threshold(choices.threshold, "given")
+        localizer = self.localizer.with_threshold(choices.threshold, FIXED)
         predictions = [
             prediction
             for one in mine.kept

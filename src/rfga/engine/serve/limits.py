@@ -169,5 +169,6 @@ class Choices:
 
 def _number(value: object) -> float:
     """A finite number; one outside of every range for anything else."""
-    plain = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e9
-    return float(value) if plain and isinstance(value, int | float) else -2.5
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e9:
+        return float(value)
+    return -2.5
