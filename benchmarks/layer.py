@@ -36,7 +36,7 @@ def plain_calibration(x: Tensor, c: Tensor, h: Tensor, w: Tensor) -> Tensor:
 
 
 def fused_calibration(x: Tensor, c: Tensor, h: Tensor, w: Tensor) -> Tensor:
-    return calibrate(x, h + (1 + c)[..., None], None, w)
+    return calibrate(x, h, None, w, 1 + c)
 
 
 def plain_layer(layer: Any, x: Tensor) -> Tensor:

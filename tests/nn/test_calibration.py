@@ -115,34 +115,40 @@ def test_half_precision_rounds_the_result_alone(dtype: torch.dtype) -> None:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_means_and_their_gradients(shape: tuple[int, int, int, int], memory_format: str) -> None:
     x, _ = made(shape, memory_format)
-    height, width = axis_means(x)
+    channel, height, width = axis_means(x)
+    torch.testing.assert_close(channel, x.mean((2, 3)))
     torch.testing.assert_close(height, x.mean(3))
     torch.testing.assert_close(width, x.mean(2))
-    expected = gradients(x.mean(3).sin().sum() * x.mean(2).cos().sum(), [x])
-    torch.testing.assert_close(gradients(height.sin().sum() * width.cos().sum(), [x]), expected)
+    expected = gradients(x.mean(3).sin().sum() * x.mean(2).cos().sum() * x.mean((2, 3)).exp().sum(), [x])
+    found = gradients(height.sin().sum() * width.cos().sum() * channel.exp().sum(), [x])
+    torch.testing.assert_close(found, expected)
     torch.testing.assert_close(gradients(width, [x]), gradients(x.mean(2), [x]))
+    torch.testing.assert_close(gradients(channel, [x]), gradients(x.mean((2, 3)), [x]))
 
 
-def made_of_means(height: Tensor, width: Tensor) -> Factors:
-    return height * 2, height.sin(), width.cos()
+def made_of_means(channel: Tensor, height: Tensor, width: Tensor) -> tuple[Tensor, ...]:
+    return height * 2, height.sin(), width.cos(), channel.tanh()
 
 
+@pytest.mark.parametrize("with_base", [True, False])
 @pytest.mark.parametrize("sloped", [True, False])
 @pytest.mark.parametrize("memory_format", [*FORMATS, "strided"])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_calibration_by_means(
-    shape: tuple[int, int, int, int], memory_format: str, sloped: bool, many_threads: None
+    shape: tuple[int, int, int, int], memory_format: str, sloped: bool, with_base: bool, many_threads: None
 ) -> None:
     x, _ = made(shape, "channels-last" if memory_format == "channels-last" else "contiguous")
     if memory_format == "strided":
         x = x.detach().repeat_interleave(2, 3)[..., ::2].requires_grad_()
 
-    def factors(height: Tensor, width: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
-        offset, slope, of_width = made_of_means(height, width)
-        return offset, slope if sloped else None, of_width
+    def factors(*means: Tensor) -> tuple[Tensor, Tensor | None, Tensor, Tensor | None]:
+        offset, slope, of_width, base = made_of_means(*means)
+        return offset, slope if sloped else None, of_width, base if with_base else None
 
     y = calibrate_by_means(x, factors)
-    offset, slope, width = made_of_means(x.mean(3), x.mean(2))
+    offset, slope, width, base = made_of_means(x.mean((2, 3)), x.mean(3), x.mean(2))
+    if with_base:
+        offset = offset + base[..., None]
     expected = plain_calibration(x, offset, slope if sloped else torch.ones_like(slope), width)
     torch.testing.assert_close(y, expected, rtol=1e-11, atol=1e-11)
     torch.testing.assert_close(gradients(y, [x]), gradients(expected, [x]), rtol=1e-11, atol=1e-11)
@@ -181,12 +187,20 @@ def test_a_value_that_is_no_number_stays_where_it_is() -> None:
 
 def test_gradients_by_differences() -> None:
     def whole(x: Tensor, offset: Tensor, slope: Tensor, width: Tensor) -> Tensor:
-        return calibrate_by_means(x, lambda height, columns: (offset + height, slope, width * columns))
+        def factors(
+            channel: Tensor, height: Tensor, columns: Tensor
+        ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+            return offset + height, slope, width * columns, channel * 3
+
+        return calibrate_by_means(x, factors)
 
     for memory_format in FORMATS:
         x, factors = made((2, 3, 4, 5), memory_format)
         assert torch.autograd.gradcheck(whole, (x, *factors))
         assert torch.autograd.gradcheck(calibrate, (x, *factors))
+        base = torch.rand(2, 3, dtype=torch.float64, requires_grad=True)
+        parts = (x, factors[0], factors[2], base)
+        assert torch.autograd.gradcheck(lambda x, a, w, base: calibrate(x, a, None, w, base), parts)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 Every form of feature calibration in this package is one product with a factor of low rank,
 
-    Y[b,c,i,j] = X[b,c,i,j] * (offset[b,c,i] + slope[b,c,i] * width[b,c,j]),
+    Y[b,c,i,j] = X[b,c,i,j] * (base[b,c] + offset[b,c,i] + slope[b,c,i] * width[b,c,j]),
 
 so that neither the attention map nor any other tensor of X's size is formed: forward reads X and writes Y;
 backward sums dY * X along rows and columns and writes dX. Between the two only X and the small factors are
@@ -16,7 +16,6 @@ writing, and forms dX from dY in one pass at the end (``calibrate_by_means``).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import reduce
 from typing import Any, cast
 
 import torch
@@ -27,8 +26,11 @@ from torch.autograd.function import once_differentiable
 from rfga.nn.fresh_memory import fresh_like
 from rfga.nn.passes import passes_for
 
-Factors = tuple[Tensor, Tensor | None, Tensor]
-"""Offset (B, C, H), slope (B, C, H) or None for one everywhere, and width (B, C, W)."""
+Factors = tuple[Tensor, Tensor | None, Tensor, Tensor | None]
+"""Offset (B, C, H), slope (B, C, H) or None for ones, width (B, C, W), and base (B, C) or None for zeros."""
+
+Means = tuple[Tensor, Tensor, Tensor]
+"""Over (H, W) (B, C), over W (B, C, H) and over H (B, C, W)."""
 
 
 def is_traced() -> bool:
@@ -36,14 +38,17 @@ def is_traced() -> bool:
     return bool(torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export())
 
 
-def calibrate(x: Tensor, offset: Tensor, slope: Tensor | None, width: Tensor) -> Tensor:
-    """Multiply features by offset[b,c,i] + slope[b,c,i] * width[b,c,j].
+def calibrate(
+    x: Tensor, offset: Tensor, slope: Tensor | None, width: Tensor, base: Tensor | None = None
+) -> Tensor:
+    """Multiply features by base[b,c] + offset[b,c,i] + slope[b,c,i] * width[b,c,j].
 
     Args:
         x: features (B, C, H, W), contiguous or channels-last.
         offset: (B, C, H).
         slope: (B, C, H), or None for one everywhere, which is faster.
         width: (B, C, W).
+        base: (B, C), or None for zero.
 
     Returns:
         (B, C, H, W) in the layout of ``x``.
@@ -55,44 +60,50 @@ def calibrate(x: Tensor, offset: Tensor, slope: Tensor | None, width: Tensor) ->
                   [2.0000, 2.5000, 2.2500]]]])
     """
     if is_traced():
-        return x * _factor(offset, slope, width)
-    return cast("Tensor", _Calibration.apply(x, offset, slope, width, None))
+        return x * _factor(offset, slope, width, base)
+    return cast("Tensor", _Calibration.apply(x, offset, slope, width, base, None))
 
 
-def calibrate_by_means(x: Tensor, factors: Callable[[Tensor, Tensor], Factors]) -> Tensor:
+def calibrate_by_means(x: Tensor, factors: Callable[[Tensor, Tensor, Tensor], Factors]) -> Tensor:
     """Calibrate features by factors that are made of their means.
 
     Args:
         x: features (B, C, H, W), contiguous or channels-last.
-        factors: from the means over W (B, C, H) and over H (B, C, W) to offset, slope and width.
+        factors: from the means over (H, W) (B, C), over W (B, C, H) and over H (B, C, W) to offset, slope,
+            width and base.
 
     Returns:
         (B, C, H, W) in the layout of ``x``.
 
     Example:
         >>> x = torch.tensor([[[[1.0, 3.0], [5.0, 7.0]]]])
-        >>> calibrate_by_means(x, lambda height, width: (height, None, width))
-        tensor([[[[ 5., 21.],
-                  [45., 77.]]]])
+        >>> calibrate_by_means(x, lambda channel, height, width: (height, None, width, channel))
+        tensor([[[[  9.,  33.],
+                  [ 65., 105.]]]])
     """
     if is_traced():
-        return x * _factor(*factors(x.mean(3), x.mean(2)))
+        return x * _factor(*factors(*_means_plainly(x)))
     link = _Link()
-    through, height, width = _Means.apply(x, link)
-    return cast("Tensor", _Calibration.apply(through, *factors(height, width), link))
+    through, *means = _Means.apply(x, link)
+    return cast("Tensor", _Calibration.apply(through, *factors(*means), link))
 
 
-def axis_means(x: Tensor) -> tuple[Tensor, Tensor]:
-    """The means of features (B, C, H, W) over W (B, C, H) and over H (B, C, W), from one reading.
+def axis_means(x: Tensor) -> Means:
+    """The means of features (B, C, H, W) over (H, W) (B, C), W (B, C, H) and H (B, C, W), from one reading.
 
     Example:
         >>> axis_means(torch.tensor([[[[1.0, 3.0], [5.0, 7.0]]]]))
-        (tensor([[[2., 6.]]]), tensor([[[3., 5.]]]))
+        (tensor([[4.]]), tensor([[[2., 6.]]]), tensor([[[3., 5.]]]))
     """
     if is_traced():
-        return x.mean(3), x.mean(2)
-    _, height, width = _Means.apply(x, _Link())
-    return height, width
+        return _means_plainly(x)
+    _, *means = _Means.apply(x, _Link())
+    return cast("Means", tuple(means))
+
+
+def _means_plainly(x: Tensor) -> Means:
+    height = x.mean(3)
+    return height.mean(2), height, x.mean(2)
 
 
 class _Link:
@@ -124,7 +135,7 @@ class _Calibration(Function):
         if passes:
             g = g.contiguous(memory_format=passes.memory_format)
         if not any(wants_factors):
-            return g if ctx.link else _scaled(g, factors), None, None, None, None
+            return g if ctx.link else _scaled(g, factors), None, None, None, None, None
         dx = fresh_like(x) if wants_x and not ctx.link else None
         if passes:
             sums = passes.scale_backward(x, g, factors, dx)
@@ -134,41 +145,51 @@ class _Calibration(Function):
 
 
 class _Means(Function):
-    """The features themselves, to be calibrated with the same link, and their two means."""
+    """The features themselves, to be calibrated with the same link, and their three means."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, link: _Link) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(ctx: Any, x: Tensor, link: _Link) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         ctx.link, ctx.shape, passes = link, x.shape, passes_for(x)
         ctx.set_materialize_grads(False)
-        height, width = passes.means(x) if passes else (x.mean(3), x.mean(2))
-        return x.view_as(x), height, width
+        return x.view_as(x), *(passes.means(x) if passes else _means_plainly(x))
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, g: Tensor | None, height: Tensor | None, width: Tensor | None) -> Any:
-        rows, columns = ctx.shape[2:]
-        rise = None if height is None else height / columns
-        lift = None if width is None else width / rows
-        if g is not None:
-            return _scaled(g, ctx.link.factors, rise, lift), None
-        parts = [part.unsqueeze(axis) for part, axis in ((rise, 3), (lift, 2)) if part is not None]
-        return reduce(torch.add, parts).expand(ctx.shape) if parts else None, None
+    def backward(ctx: Any, g: Tensor | None, *of_means: Tensor | None) -> Any:
+        if all(part is None for part in of_means):
+            return None if g is None else _scaled(g, ctx.link.factors), None
+        some = next(part for part in of_means if part is not None)
+        batch, channels, rows, columns = ctx.shape
+        channel, height, width = (
+            some.new_zeros(batch, channels, *length) if part is None else part
+            for part, length in zip(of_means, ((), (rows,), (columns,)), strict=True)
+        )
+        if g is None:
+            return _rise(channel, height, width), None
+        return _scaled(g, ctx.link.factors, (height, width, channel)), None
 
 
-def _scaled(x: Tensor, factors: Any, rise: Tensor | None = None, lift: Tensor | None = None) -> Tensor:
-    """In new memory x * (offset + slope * width) + (rise + lift); rise (B, C, H), lift (B, C, W)."""
-    offset, _, width = factors
-    if (rise is None) != (lift is None):
-        rise = torch.zeros_like(offset) if rise is None else rise
-        lift = torch.zeros_like(width) if lift is None else lift
+def _scaled(
+    x: Tensor, factors: Sequence[Tensor | None], of_means: Sequence[Tensor | None] = (None, None, None)
+) -> Tensor:
+    """In new memory x * factor + what the gradients of the means of rows, columns and maps add."""
     out, passes = fresh_like(x), passes_for(x)
     if passes:
-        passes.scale(x, [*factors, rise, lift], out)
+        passes.scale(x, [*factors, *of_means], out)
         return out
-    for part, to, a, s, w, up, along in _portions(x, out, *factors, rise, lift):
-        made = part * _factor(a, s, w)
-        to.copy_(made if up is None else made + (up[..., None] + along[:, :, None, :]))
+    for part, to, offset, slope, width, base, of_rows, of_columns, of_maps in _portions(
+        x, out, *factors, *of_means
+    ):
+        made = part * _factor(offset, slope, width, base)
+        to.copy_(made if of_maps is None else made + _rise(of_maps, of_rows, of_columns))
     return out
+
+
+def _rise(channel: Tensor, height: Tensor, width: Tensor) -> Tensor:
+    """What gradients of the means over (H, W), W and H add to that of the features (B, C, H, W)."""
+    rows, columns = height.shape[2], width.shape[2]
+    each_row = (channel[..., None] / rows + height) / columns
+    return each_row[..., None] + (width / rows)[:, :, None, :]
 
 
 def _portions(*tensors: Tensor | None) -> Iterator[list[Any]]:
@@ -179,26 +200,31 @@ def _portions(*tensors: Tensor | None) -> Iterator[list[Any]]:
         yield [None if tensor is None else tensor[begin : begin + size] for tensor in tensors]
 
 
-def _factor(offset: Tensor, slope: Tensor | None, width: Tensor) -> Tensor:
+def _factor(offset: Tensor, slope: Tensor | None, width: Tensor, base: Tensor | None) -> Tensor:
     """The factor (b, C, H, W), in float32 where the features have fewer digits."""
     if not is_traced() and offset.dtype.itemsize < 4:
         offset = offset.float()
+    if base is not None:
+        offset = offset + base[..., None]
     if slope is None:
         return offset[..., None] + width[:, :, None, :]
     return torch.addcmul(offset[..., None], slope[..., None], width[:, :, None, :])
 
 
 def _scale_backward_plainly(x: Tensor, g: Tensor, factors: list[Any], dx: Tensor | None) -> list[Any]:
-    """The gradients of the three factors; that of x is written to ``dx``, portion by portion."""
+    """The gradients of the four factors; that of x is written to ``dx``, portion by portion."""
     sums = [
         None if factor is None else torch.empty_like(factor, memory_format=torch.contiguous_format)
         for factor in factors
     ]
-    for part, of_g, a, s, w, to, d_a, d_s, d_w in _portions(x, g, *factors, dx, *sums):
+    for part, of_g, a, s, w, base, to, d_a, d_s, d_w, d_base in _portions(x, g, *factors, dx, *sums):
         if to is not None:
-            to.copy_(of_g * _factor(a, s, w))
+            to.copy_(of_g * _factor(a, s, w, base))
         both = of_g.float() * part if part.dtype.itemsize < 4 else of_g * part
-        d_a.copy_(both.sum(3))
+        of_rows = both.sum(3)
+        d_a.copy_(of_rows)
+        if d_base is not None:
+            d_base.copy_(of_rows.sum(2))
         if s is not None:
             d_s.copy_((both * w[:, :, None, :]).sum(3))
             both = both * s[..., None]

@@ -29,22 +29,16 @@ from numba.extending import intrinsic, overload, register_model
 LANE_BYTES = 32
 """Bytes of a vector: rows of 14 and 28 float32 fit better into 32 than into 64, which was slower."""
 
+FASTMATH = {"reassoc", "contract", "nsz"}
+"""Sums may be reordered, as in any parallel sum; nothing else about the arithmetic is loosened."""
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 _INDEX = ir.IntType(32)
 
 
 def compiled(function: Function) -> Function:
-    """Compile a function that works on arrays without holding the interpreter's lock.
-
-    Sums may be reordered, as in any parallel sum; nothing else about the arithmetic is loosened.
-    """
-    jit = numba.njit(
-        nogil=True,
-        cache=True,
-        boundscheck=False,
-        error_model="numpy",
-        fastmath={"reassoc", "contract", "nsz"},
-    )
+    """Compile a function that works on arrays without holding the interpreter's lock."""
+    jit = numba.njit(nogil=True, cache=True, boundscheck=False, error_model="numpy", fastmath=FASTMATH)
     return cast("Function", jit(function))
 
 
@@ -69,7 +63,8 @@ def _held(manager: Any, lanes: Lanes) -> Any:
 register_model(Lanes)(_held)
 
 
-def _built(function: Callable[..., Any]) -> Callable[..., Any]:
+def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Make instructions of LLVM callable in compiled code; the function gives their types and builds them."""
     return cast("Callable[..., Any]", intrinsic(function))
 
 
@@ -102,7 +97,7 @@ def _llvm(builder: Any, name: str, lanes: Lanes, result: Any, operands: list[Any
     return known or ir.Function(builder.module, kind, name), operands
 
 
-@_built
+@inlined
 def _load_all(_typing: Any, array: Any, start: Any) -> Any:
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         loaded = builder.load(_address(context, builder, signature, arguments))
@@ -112,7 +107,7 @@ def _load_all(_typing: Any, array: Any, start: Any) -> Any:
     return Lanes(array.dtype)(array, start), build
 
 
-@_built
+@inlined
 def _load_first(_typing: Any, array: Any, start: Any, count: Any) -> Any:
     lanes = Lanes(array.dtype)
 
@@ -126,7 +121,7 @@ def _load_first(_typing: Any, array: Any, start: Any, count: Any) -> Any:
     return lanes(array, start, count), build
 
 
-@_built
+@inlined
 def _store_all(_typing: Any, array: Any, start: Any, lanes: Any) -> Any:
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         address = _address(context, builder, signature, arguments)
@@ -136,7 +131,7 @@ def _store_all(_typing: Any, array: Any, start: Any, lanes: Any) -> Any:
     return types.void(array, start, lanes), build
 
 
-@_built
+@inlined
 def _store_first(_typing: Any, array: Any, start: Any, count: Any, lanes: Any) -> Any:
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         address = _address(context, builder, signature, arguments)
@@ -148,7 +143,7 @@ def _store_first(_typing: Any, array: Any, start: Any, count: Any, lanes: Any) -
     return types.void(array, start, count, lanes), build
 
 
-@_built
+@inlined
 def repeat(_typing: Any, value: Any) -> Any:
     """Lanes that all hold ``value``."""
 
@@ -158,7 +153,7 @@ def repeat(_typing: Any, value: Any) -> Any:
     return Lanes(value)(value), build
 
 
-@_built
+@inlined
 def total(_typing: Any, lanes: Any) -> Any:
     """The sum of the lanes."""
 
@@ -171,7 +166,7 @@ def total(_typing: Any, lanes: Any) -> Any:
     return lanes.dtype(lanes), build
 
 
-@_built
+@inlined
 def lane_count(_typing: Any, array: Any) -> Any:
     """How many values of the array make a vector: a constant of the compiled code."""
     count = Lanes(array.dtype).count
@@ -200,7 +195,7 @@ def store(array: Any, start: int, count: int, lanes: Any) -> None:
 
 
 def _lane_by_lane(operation: Any, instruction: str) -> None:
-    @_built
+    @inlined
     def combine(_typing: Any, a: Any, b: Any) -> Any:
         def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             return getattr(builder, instruction)(*arguments, flags=("contract",))

@@ -8,32 +8,33 @@ from __future__ import annotations
 
 from typing import Any
 
-from numpy.typing import NDArray
-
-from rfga.nn.lanes import compiled, lane_count, load, repeat, store, total
-
-Array = NDArray[Any]
-Sizes = tuple[int, int]
+from rfga.nn.jobs import arrays, claim, compiled_pass, sizes
+from rfga.nn.lanes import lane_count, load, repeat, store, total
 
 
-@compiled
-def scale(arrays: tuple[Array, ...], sizes: Sizes, begin: int, end: int) -> None:
+@compiled_pass
+def scale(job: Any) -> None:
     """As ``map_kernels.scale``."""
-    x, offset, slope, width, rise, lift, y = arrays
-    rows, columns = sizes
-    step, stop = lane_count(x), end * rows * columns
+    x, offset, slope, width, base, rise, lift, level, y = arrays(job)[:9]
+    rows, columns, _, _ = sizes(job)
+    begin, end = claim(job)
+    step, stop, one = lane_count(x), end * rows * columns, x.dtype.type(1)
+    per_row, per_column = one / x.dtype.type(rows), one / x.dtype.type(columns)
     for n in range(begin, end):
         w0, w1 = load(width, n * columns, columns), load(width, n * columns + step, columns - step)
+        of_map = base[n] if len(base) else x.dtype.type(0)
         up0 = up1 = repeat(x.dtype.type(0))
         if len(rise):
-            up0, up1 = load(lift, n * columns, columns), load(lift, n * columns + step, columns - step)
+            whole, share = repeat(level[n] * per_column * per_row), repeat(per_row)
+            up0 = load(lift, n * columns, columns) * share + whole
+            up1 = load(lift, n * columns + step, columns - step) * share + whole
         for row in range(n * rows, (n + 1) * rows):
-            a, s = repeat(offset[row]), repeat(slope[row] if len(slope) else x.dtype.type(1))
+            a, s = repeat(offset[row] + of_map), repeat(slope[row] if len(slope) else one)
             at = row * columns
             made0 = load(x, at, columns) * (a + s * w0)
             made1 = load(x, at + step, columns - step) * (a + s * w1)
             if len(rise):
-                along = repeat(rise[row])
+                along = repeat(rise[row] * per_column)
                 made0, made1 = made0 + (along + up0), made1 + (along + up1)
             # What is written beyond this row, the next one writes again: a whole vector is cheaper.
             store(y, at, stop - at, made0)
@@ -41,17 +42,19 @@ def scale(arrays: tuple[Array, ...], sizes: Sizes, begin: int, end: int) -> None
                 store(y, at + step, stop - at - step, made1)
 
 
-@compiled
-def scale_backward(arrays: tuple[Array, ...], sizes: Sizes, begin: int, end: int) -> None:
+@compiled_pass
+def scale_backward(job: Any) -> None:
     """As ``map_kernels.scale_backward``."""
-    x, g, offset, slope, width, dx, d_offset, d_slope, d_width = arrays
-    rows, columns = sizes
+    x, g, offset, slope, width, base, dx, d_offset, d_slope, d_width, d_base = arrays(job)
+    rows, columns, _, _ = sizes(job)
+    begin, end = claim(job)
     step, stop = lane_count(x), end * rows * columns
     for n in range(begin, end):
         w0, w1 = load(width, n * columns, columns), load(width, n * columns + step, columns - step)
         sum0 = sum1 = repeat(x.dtype.type(0))
+        of_map = base[n] if len(base) else x.dtype.type(0)
         for row in range(n * rows, (n + 1) * rows):
-            a, s = repeat(offset[row]), repeat(slope[row] if len(slope) else x.dtype.type(1))
+            a, s = repeat(offset[row] + of_map), repeat(slope[row] if len(slope) else x.dtype.type(1))
             at = row * columns
             g0, g1 = load(g, at, columns), load(g, at + step, columns - step)
             both0, both1 = g0 * load(x, at, columns), g1 * load(x, at + step, columns - step)
@@ -65,13 +68,16 @@ def scale_backward(arrays: tuple[Array, ...], sizes: Sizes, begin: int, end: int
             sum0, sum1 = sum0 + both0 * s, sum1 + both1 * s
         store(d_width, n * columns, columns, sum0)
         store(d_width, n * columns + step, columns - step, sum1)
+        if len(d_base):
+            d_base[n] = d_offset[n * rows : (n + 1) * rows].sum()
 
 
-@compiled
-def mean(arrays: tuple[Array, ...], sizes: Sizes, begin: int, end: int) -> None:
+@compiled_pass
+def mean(job: Any) -> None:
     """As ``map_kernels.mean``."""
-    x, height, width = arrays
-    rows, columns = sizes
+    x, height, width, channel = arrays(job)[:4]
+    rows, columns, _, _ = sizes(job)
+    begin, end = claim(job)
     step = lane_count(x)
     per_row = repeat(x.dtype.type(1) / x.dtype.type(rows))
     for n in range(begin, end):
@@ -83,3 +89,4 @@ def mean(arrays: tuple[Array, ...], sizes: Sizes, begin: int, end: int) -> None:
             sum0, sum1 = sum0 + of0, sum1 + of1
         store(width, n * columns, columns, sum0 * per_row)
         store(width, n * columns + step, columns - step, sum1 * per_row)
+        channel[n] = height[n * rows : (n + 1) * rows].sum() / rows

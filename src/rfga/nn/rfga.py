@@ -127,29 +127,39 @@ class RFGA(nn.Module):
         gated = self._gated(*axis_means(x))
         return {view: z.unsqueeze(2 if view == "width" else 3) for view, z in gated.items()}
 
-    def _gated(self, height: Tensor, width: Tensor) -> dict[str, Tensor]:
+    def _gated(self, channel: Tensor, height: Tensor, width: Tensor) -> dict[str, Tensor]:
         """The attention of the views from the means: channel (B,C,1), height (B,C,H), width (B,C,W)."""
-        means = {"channel": height.mean(2).unsqueeze(1), "height": height, "width": width}
+        means = {"channel": channel.unsqueeze(1), "height": height, "width": width}
         return {view: self._view(view, means[view]) for view in self.views}
 
-    def _factors(self, height: Tensor, width: Tensor) -> Factors:
-        """Offset and slope (B, C, H) and width (B, C, W) of the calibration, from the means.
+    def _factors(self, channel: Tensor, height: Tensor, width: Tensor) -> Factors:
+        """Offset, slope, width and base of the calibration, from the means.
 
         With r what channel and height give together and w the width view, M is r + w or r * w.
         """
-        gated = self._gated(height, width)
+        gated = self._gated(channel, height, width)
         constant, share = self._constant_and_share()
+        if self.expansion == "product":
+            one = channel.new_ones(())
+            row = share * reduce(
+                torch.mul, [gated[view] for view in ("channel", "height") if view in gated], one
+            )
+            offset = (channel.new_zeros(()) + constant).expand(height.shape)
+            return offset, row.expand(height.shape), gated.get("width", one).expand(width.shape), None
         if self.expansion == "mean":
             share = share / len(self.views)
-        any_view = next(iter(gated.values()))
-        none, one = any_view.new_zeros(()), any_view.new_ones(())
-        of_rows = [gated[view] for view in ("channel", "height") if view in gated]
-        rows, columns = height.shape, width.shape
-        if self.expansion == "product":
-            row = share * reduce(torch.mul, of_rows, one)
-            return (none + constant).expand(rows), row.expand(rows), gated.get("width", one).expand(columns)
-        row = constant + share * reduce(torch.add, of_rows, none)
-        return row.expand(rows), None, (share * gated.get("width", none)).expand(columns)
+        none = channel.new_zeros(())
+        # A share of one is left out: a product of this size costs as much time as a gate.
+        parts = {
+            view: z if isinstance(share, float) and share == 1 else share * z for view, z in gated.items()
+        }
+        base = (constant + parts.get("channel", none)).expand(*channel.shape, 1).squeeze(2)
+        return (
+            parts.get("height", none).expand(height.shape),
+            None,
+            parts.get("width", none).expand(width.shape),
+            base,
+        )
 
     def _constant_and_share(self) -> tuple[float | Tensor, float | Tensor]:
         """Of Y = X * (constant + share * M): numbers, or (C, 1) where each channel learns its own."""
