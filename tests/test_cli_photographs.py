@@ -14,6 +14,8 @@ import yaml
 from PIL import Image
 
 from rfga.cli import main
+from rfga.cli_print import print_summary
+from rfga.engine.localize import Summary
 from tests.engine import tiny
 from tests.odd_photographs import BAD, GOOD, SIZE_WH, picture
 
@@ -165,3 +167,8 @@ def test_name_that_is_no_text(trained: tuple[Path, str], tmp_path: Path) -> None
     said = localized(trained[0], folder, tmp_path / "out", "--format", "coco,csv")
     assert list(said["failed"]) == [bad.name]
     assert json.loads((tmp_path / "out" / "coco.json").read_text())["images"][0]["file_name"] == good.name
+
+
+def test_a_name_of_a_folder_steers_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    print_summary(Summary(inputs=0, done=0, skipped=0, failed={}, without_box=0), "boxes\x1b[2J")
+    assert "boxes\\u001b[2J" in capsys.readouterr().out

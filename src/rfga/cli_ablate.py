@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser
 
-from rfga.cli_print import print_table, say
+from rfga.cli_print import print_table, say, tell
 from rfga.cli_values import optional_path, policy_of, runtime_of, writable, write_json_to
 from rfga.engine.ablation_variants import MECHANISMS
 from rfga.types import UserError
@@ -83,8 +83,8 @@ def print_ablation(table: AblationTable) -> None:
     from rfga.output.ablation_text import short_rows
 
     what = "differences to the full layer in points (interval of 95 % over images)"
-    print(f"{table.dataset}, {table.split}, percent; {what}")
+    tell(f"{table.dataset}, {table.split}, percent; {what}")
     print_table(*short_rows(table))
     for row in table.rows:
         for remark in row.remarks:
-            print(f"{row.name}: {remark}")
+            tell(f"{row.name}: {remark}")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any, get_args
 
 from jsonargparse import ArgumentParser
 
-from rfga.cli_print import print_table, say
+from rfga.cli_print import print_table, say, tell, warn
 from rfga.engine.config import Device
-from rfga.output.letters import legible
 
 LISTED = 20  # of photographs in the printed table
 
@@ -53,8 +51,8 @@ def run_attention(values: dict[str, Any], explicit: set[str]) -> None:
     )
     result = picture_attention(command)
     for name, reason in result.failed.items():
-        print(legible(f"failed {name}: {reason}"), file=sys.stderr)
+        warn(f"failed {name}: {reason}")
     print_table(SUMMARY_COLUMNS, [summary_row(found) for found in result.found[:LISTED]])
     if len(result.found) > LISTED:
-        print(f"and {len(result.found) - LISTED} more; {result.numbers.name} has them all")
+        tell(f"and {len(result.found) - LISTED} more; {result.numbers.name} has them all")
     say(values, f"pictures: {command.out / 'pictures'}; numbers: {result.numbers}")

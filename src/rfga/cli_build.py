@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentParser
 
-from rfga.cli_print import print_summary, print_table, say
+from rfga.cli_print import print_summary, print_table, say, tell, warn
 from rfga.cli_values import given_settings, option_pairs, optional_path, runtime_of, writable, write_json_to
 from rfga.engine.config import METHOD_NAMES
 from rfga.engine.refiners import NO_REFINER, REFINER_NAMES
 from rfga.output.export import FORMATS
-from rfga.output.letters import legible
 
 LISTED = 10  # of photographs that failed
 NOT_SETTINGS = ("method",)
@@ -78,16 +76,16 @@ def run_build(values: dict[str, Any], explicit: set[str]) -> None:
 def _print(built: Any, values: dict[str, Any]) -> None:
     summary = built.summary
     for name, reason in list(summary.failed.items())[:LISTED]:
-        print(legible(f"failed {name}: {reason}"), file=sys.stderr)
+        warn(f"failed {name}: {reason}")
     if len(summary.failed) > LISTED:
-        print(f"failed: {len(summary.failed) - LISTED} more, in boxes/summary.json", file=sys.stderr)
+        warn(f"failed: {len(summary.failed) - LISTED} more, in boxes/summary.json")
     print_summary(summary, built.out / "boxes")
     say(values, built.threshold)
-    print("look at first:")
+    tell("look at first:")
     if built.findings:
-        print(f"- {built.check}: {built.out / 'check' / 'check.html'}")
-    print(f"- the boxes of least confidence: {built.review}")
+        tell(f"- {built.check}: {built.out / 'check' / 'check.html'}")
+    tell(f"- the boxes of least confidence: {built.review}")
     for warning, count in summary.warnings.items():
-        print(f"- {count} photographs with the warning: {warning}")
+        tell(f"- {count} photographs with the warning: {warning}")
     rows = [(name, f"{mean:.2f}", str(count)) for name, mean, count in built.least_sure]
     print_table(("classes of least confidence", "mean confidence", "photographs"), rows)

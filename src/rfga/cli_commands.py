@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import textwrap
 from collections.abc import Callable
 from dataclasses import asdict
@@ -21,6 +20,8 @@ from rfga.cli_print import (
     print_summary,
     print_table,
     say,
+    tell,
+    warn,
 )
 from rfga.cli_serve import run_serve
 from rfga.cli_values import (
@@ -32,7 +33,6 @@ from rfga.cli_values import (
     writable,
     write_json_to,
 )
-from rfga.output.letters import legible
 
 LISTED = 10  # of photographs that were left out or failed
 
@@ -113,9 +113,9 @@ def _localize(values: dict[str, Any], explicit: set[str]) -> None:
     )
     summary = localize_paths(command, runtime_of(values))
     for name, reason in list(summary.failed.items())[:LISTED]:
-        print(legible(f"failed {name}: {reason}"), file=sys.stderr)
+        warn(f"failed {name}: {reason}")
     if len(summary.failed) > LISTED:
-        print(f"and {len(summary.failed) - LISTED} more failed; summary.json lists them all", file=sys.stderr)
+        warn(f"and {len(summary.failed) - LISTED} more failed; summary.json lists them all")
     print_summary(summary, values["out"])
     for warning, count in summary.warnings.items():
         say(values, f"{count} with the warning: {warning}")
@@ -132,9 +132,9 @@ def _demo(values: dict[str, Any], explicit: set[str]) -> None:
     )
     print_comparison(results.evaluations, results.names)
     for note in results.notes:
-        print(textwrap.fill(note, 100))
-    print(f"all numbers, curves and pictures: {results.report}")
-    print(f"boxes on the test pictures: {results.boxes}")
+        tell(textwrap.fill(note, 100))
+    tell(f"all numbers, curves and pictures: {results.report}")
+    tell(f"boxes on the test pictures: {results.boxes}")
 
 
 def _score(values: dict[str, Any], explicit: set[str]) -> None:
@@ -150,9 +150,9 @@ def _score(values: dict[str, Any], explicit: set[str]) -> None:
     )
     found = score(Path(values["maps"]), Path(values["metadata"]), optional_path(values["masks"]), options)
     for name, reason in found.problems[:LISTED]:
-        print(legible(f"{values['policy']} {name}: {reason}"), file=sys.stderr)
+        warn(f"{values['policy']} {name}: {reason}")
     if len(found.problems) > LISTED:
-        print(f"and {len(found.problems) - LISTED} more", file=sys.stderr)
+        warn(f"and {len(found.problems) - LISTED} more")
     print_metrics([found.result])
     write_json_to(file, found.result)
     if values["curves"] is not None:
@@ -230,4 +230,4 @@ SUBCOMMANDS = {"data": tuple(ACTIONS)}
 
 def _print_line(line: str | None) -> None:
     if line is not None:
-        print(line)
+        tell(line)

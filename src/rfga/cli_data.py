@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from jsonargparse import ArgumentParser
 
-from rfga.cli_print import print_table, say
+from rfga.cli_print import print_table, say, tell
 from rfga.cli_values import optional_path, writable, write_json_to
 from rfga.data.base import SPLIT_ALIASES, SPLITS
 from rfga.data.prepare import PREPARERS
@@ -83,7 +83,7 @@ def _prepare(values: dict[str, Any], explicit: set[str]) -> None:
         say(values, f"note: {note}")
     counts = ", ".join(f"{count} {split}" for split, count in prepared.counts.items())
     before = " (prepared before)" if prepared.was_there else ""
-    print(f"{values['name']}: {counts} photographs in {values['out']}{before}")
+    tell(f"{values['name']}: {counts} photographs in {values['out']}{before}")
     write_json_to(file, {"dataset": values["name"], "photographs": prepared.counts, "notes": prepared.notes})
 
 
@@ -131,7 +131,7 @@ def _check(values: dict[str, Any], explicit: set[str]) -> None:
         print_table(FOUND_COLUMNS, found_rows(check, SHOWN))
     for line in found_lines(check, SHOWN):
         say(values, line)
-    print(check.verdict)
+    tell(check.verdict)
     for page in pages:
         write_check(check, page)
         say(values, f"pictures: {page}")

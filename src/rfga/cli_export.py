@@ -7,7 +7,7 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
-from rfga.cli_print import say
+from rfga.cli_print import say, tell
 from rfga.cli_values import writable, write_json_to
 from rfga.engine.model_export import EXPORTERS
 
@@ -33,12 +33,12 @@ def run_export(values: dict[str, Any], explicit: set[str]) -> None:
     exported = export_run(command)
     found = exported.agreement
     if found is None:
-        print("the folder loads as the same model")
+        tell("the folder loads as the same model")
     else:
         apart = (
             f"; {found.maps_apart} of {found.maps_checked} maps differ by more" if found.maps_apart else ""
         )
-        print(
+        tell(
             f"agrees with the run on random input to {max(found.logits, found.maps):.1e} of the largest value"
             f"{apart}"
         )

@@ -17,12 +17,22 @@ if TYPE_CHECKING:
 def say(values: Mapping[str, Any], text: str) -> None:
     """Print a line unless ``--quiet`` was given."""
     if not values.get("quiet"):
-        print(legible(text), flush=True)
+        tell(text)
+
+
+def tell(text: str) -> None:
+    """Print a line; names in it steer no terminal."""
+    print(legible(text), flush=True)
+
+
+def warn(text: str) -> None:
+    """As ``tell``, where errors go."""
+    print(legible(text), file=sys.stderr, flush=True)
 
 
 def print_summary(summary: Summary, out: str | Path) -> None:
     """How many photographs got boxes, and the folder these are in."""
-    print(
+    tell(
         f"{summary.inputs} photographs: {summary.done} done, {summary.skipped} skipped (done before), "
         f"{len(summary.failed)} failed; {summary.without_box} without a box; in {out}"
     )
@@ -57,10 +67,10 @@ def print_benchmark(table: BenchmarkTable) -> None:
     from rfga.output.benchmark_text import text_rows
 
     for normalisation in table.normalisations:
-        print(f"{table.dataset}, {table.split}, score maps normalised by {normalisation}, percent")
+        tell(f"{table.dataset}, {table.split}, score maps normalised by {normalisation}, percent")
         print_table(*text_rows(table, normalisation))
     for number, source in enumerate(table.sources, 1):
-        print(f"[{number}] {source}")
+        tell(f"[{number}] {source}")
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any, get_args
 
 from jsonargparse import ArgumentParser
 
+from rfga.cli_print import tell, warn
 from rfga.engine.config import POSTHOC_NAMES, Device, Normalisation
 
 
@@ -48,4 +48,4 @@ def run_serve(values: dict[str, Any], explicit: set[str]) -> None:
 
 def _announce(sentence: str) -> None:
     warning = sentence.startswith("warning")
-    print(sentence, file=sys.stderr if warning else sys.stdout, flush=True)
+    (warn if warning else tell)(sentence)

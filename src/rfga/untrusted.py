@@ -129,4 +129,6 @@ def _written_out(node: yaml.Node, sizes: dict[int, int]) -> int:
 
 
 def _whole(digits: str) -> int | float:
-    return int(digits) if len(digits) <= _MOST_DIGITS else -math.inf if digits[0] == "-" else math.inf
+    if len(digits.lstrip("-")) <= _MOST_DIGITS:
+        return int(digits)
+    return -math.inf if digits[0] == "-" else math.inf

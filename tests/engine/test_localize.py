@@ -16,13 +16,17 @@ from rfga.data.truth import MaskTruth
 from rfga.engine.config import Runtime
 from rfga.engine.evaluate import EvaluationOptions, evaluate
 from rfga.engine.inputs import find_photographs
+from rfga.engine.journal import FILE_NAME
 from rfga.engine.localize import Summary, localize
 from rfga.engine.localize_output import LocalizeOptions
 from rfga.engine.localizer import SEVERAL, Localizer
+from rfga.engine.review_sheet import REVIEW_NAME
+from rfga.engine.workflow import LocalizeCommand, localize_paths
 from rfga.geometry.boxes import boxes_from_pixels
 from rfga.geometry.levelsets import component_boxes
 from rfga.geometry.refine import mask_of
 from rfga.metrics.localization import LocalizationMetrics
+from rfga.output.export import FORMATS
 from rfga.types import UserError
 from tests.engine import tiny
 
@@ -218,6 +222,36 @@ def test_going_on_with_something_else_is_refused(localizer: Localizer, birds: Pa
     assert len(coco(tmp_path / "out")["images"]) == 2
     done(other, [birds / "val"], tmp_path / "out", tiny.OVERWRITE, pictures=False)
     assert len(coco(tmp_path / "out")["images"]) == 12
+
+
+def test_overwriting_leaves_no_file_of_another_format(
+    localizer: Localizer, birds: Path, tmp_path: Path
+) -> None:
+    for formats in (tuple(FORMATS), ("csv",)):
+        done(
+            localizer, [birds / "val" / "rubybib"], tmp_path, tiny.OVERWRITE, formats=formats, pictures=False
+        )
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"boxes.csv", "summary.json", REVIEW_NAME, FILE_NAME}
+
+
+def test_a_folder_that_goes_away_is_an_error_and_what_was_done_is_kept(
+    tiny_run: Path, birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photographs, out = tmp_path / "photographs", tmp_path / "out"
+    shutil.copytree(birds / "val", photographs)
+
+    def unplugged(*arguments: Any, **options: Any) -> Summary:
+        photographs.rename(tmp_path / "elsewhere")
+        return localize(*arguments, **options)
+
+    monkeypatch.setattr("rfga.engine.workflow.localize", unplugged)
+    command = LocalizeCommand(tiny_run, [photographs], out, policy=tiny.RESUME)
+    with pytest.raises(UserError, match="to stay there, found it gone, and 12 of 12 photographs failed"):
+        localize_paths(command, tiny.QUIET)
+    monkeypatch.undo()
+    (tmp_path / "elsewhere").rename(photographs)
+    assert localize_paths(command, tiny.QUIET).done == 12
 
 
 @pytest.mark.parametrize("policy", [None, tiny.RESUME, tiny.OVERWRITE])

@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -80,12 +81,10 @@ def test_parts_are_done_at_the_same_time(runtime: str) -> None:
 
 
 def test_what_fewer_threads_leave_is_done_by_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
-    class OneThread:
-        @staticmethod
-        def GOMP_parallel(entry: int, job: int, _threads: int, _flags: int) -> None:  # noqa: N802
-            ctypes.CFUNCTYPE(None, ctypes.c_void_p)(entry)(job)
+    def one_thread(entry: int, job: int, _threads: int, _flags: int) -> None:
+        ctypes.CFUNCTYPE(None, ctypes.c_void_p)(entry)(job)
 
-    monkeypatch.setattr(team, "_openmp", OneThread)
+    monkeypatch.setattr(team, "_openmp", lambda: SimpleNamespace(GOMP_parallel=one_thread))
     done: list[int] = []
     job = Job(4, 4, (), [])
     work = called(job, lambda: done.append(threading.get_ident()))

@@ -283,3 +283,9 @@ def test_a_note_in_a_photograph_that_unpacks_to_more_than_memory_is_not_unpacked
 def test_the_limit_of_pixels_is_pillows_own() -> None:
     assert Image.MAX_IMAGE_PIXELS is not None
     assert 2 * Image.MAX_IMAGE_PIXELS in (178_956_970, 178_956_971)
+
+
+def test_forty_digits_are_whole_and_more_are_infinite_with_either_sign() -> None:
+    digits = "9" * 40
+    assert parse_json(f"[{digits}, -{digits}]") == [int(digits), -int(digits)]
+    assert parse_json(f"[{digits}9, -{digits}9]") == [math.inf, -math.inf]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -16,20 +17,18 @@ from PIL import Image
 from rfga.data.images import read_image
 from rfga.engine.config import RunPolicy, require_batch_size
 from rfga.engine.journal import FILE_NAME, journal_parts
+from rfga.engine.options import resolve
 from rfga.engine.refiners import NO_REFINER, Refiner
 from rfga.engine.review_sheet import REVIEW_NAME
 from rfga.files import is_leftover, make_folder, remove_leftovers, replacing
 from rfga.geometry.refine import mask_of
-from rfga.output.export import MASKS
+from rfga.output.export import FORMATS, MASKS
 from rfga.output.pictures import overlay, write_picture
 from rfga.types import Prediction, UserError
 from rfga.untrusted import place_below
 
 # The journal comes last, for it is the sign by which the folder is known.
-OUTPUTS = (
-    *("coco.json", "boxes.csv", "yolo", "voc", "labelstudio.json", "labelstudio_config.xml"),
-    *("summary.json", "pictures", "maps", MASKS, REVIEW_NAME, FILE_NAME),
-)
+_OUTPUTS = ("summary.json", "pictures", "maps", MASKS, REVIEW_NAME, FILE_NAME)
 
 Placing = Literal["link", "copy", "none"]
 
@@ -103,12 +102,20 @@ def prepare_output(out: Path, policy: RunPolicy) -> None:
     if policy.overwrite:
         for part in journal_parts(out):
             part.unlink()
-        for name in OUTPUTS:
+        for name in (*_names_of_formats(), *_OUTPUTS):
             target = out / name
             if target.is_dir() and not target.is_symlink():
                 shutil.rmtree(target)
             else:
                 target.unlink(missing_ok=True)
+
+
+def _names_of_formats() -> list[str]:
+    """The names in an output folder that the formats use, found by having each write no prediction."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name in FORMATS:
+            resolve(FORMATS, name, "format")((), ("a class",), Path(folder))
+        return sorted(path.name for path in Path(folder).iterdir())
 
 
 def write_files(

@@ -29,6 +29,7 @@ from rfga.engine.sources import threshold_sources
 from rfga.engine.thresholds import FIXED, parse_threshold, threshold_sentence
 from rfga.engine.train import train
 from rfga.methods import METHODS
+from rfga.types import UserError
 
 
 @dataclass(frozen=True)
@@ -245,9 +246,21 @@ def _localize_paths(command: LocalizeCommand, runtime: Runtime) -> Summary:
         )
         localizer = localizer.with_threshold(found.value, found.source)
     announcer(runtime.quiet)(threshold_sentence(localizer.threshold, given is not None))
-    return localize(
+    summary = localize(
         localizer, photographs, command.out, command.options, runtime=runtime, policy=command.policy
     )
+    _require_still_there(command.paths, summary)
+    return summary
+
+
+def _require_still_there(paths: Sequence[Path], summary: Summary) -> None:
+    """A bad photograph ends no run, but a folder that goes away in the middle of one is an error."""
+    gone = [str(path) for path in paths if not path.exists()]
+    if gone and summary.failed:
+        raise UserError(
+            f"expected {', '.join(gone)} to stay there, found it gone, and {len(summary.failed)} of "
+            f"{summary.inputs} photographs failed: bring it back and go on with --resume"
+        )
 
 
 def method_rows() -> list[tuple[str, str]]:

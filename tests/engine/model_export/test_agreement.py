@@ -36,7 +36,9 @@ def test_what_does_not_agree() -> None:
     assert not compare((logits, maps), (logits * 1.001, maps)).holds
     assert not compare((logits, maps), (logits * np.nan, maps)).holds
     assert not compare((logits, maps), (logits, maps * np.nan)).holds
-    assert not compare((logits, maps), (logits, maps[:, :, :, :3])).holds
+    cut = compare((logits, maps), (logits, maps[:, :, :, :3]))
+    assert not cut.holds
+    assert (cut.maps_apart, cut.maps_checked) == (6, 6)
     assert not compare((logits, maps), (logits[:1], maps)).holds
 
 

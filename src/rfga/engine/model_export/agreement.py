@@ -48,7 +48,8 @@ def compare(expected: Outputs, found: Outputs) -> Agreement:
         Agreement(logits=0.25, maps=0.0, maps_apart=0, maps_checked=2)
     """
     if [part.shape for part in expected] != [part.shape for part in found]:
-        return Agreement(np.inf, np.inf, expected[1].shape[0], expected[1].shape[0])
+        every = expected[1].shape[0] * expected[1].shape[1]
+        return Agreement(np.inf, np.inf, every, every)
     logits, maps = (_relative(a, b) for a, b in zip(expected, found, strict=True))
     each = maps.max((2, 3)).ravel()
     near = each <= TOLERANCE
