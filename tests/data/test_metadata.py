@@ -85,6 +85,7 @@ def test_several_boxes_on_one_line_or_on_several(tmp_path: Path) -> None:
         ({"localization.txt": "a,1,2,3,nan", "image_sizes.txt": "a,5,5"}, "id,x0,y0,x1,y1"),
         ({"localization.txt": "a,1,2,3,4"}, "size of every image"),
         ({"localization.txt": "a,1,2,3,4", "image_sizes.txt": "a,5"}, "2 whole numbers"),
+        ({"localization.txt": "a,1,2,3,4", "image_sizes.txt": "a,5," + "9" * 400}, "2 whole numbers"),
         ({"localization.txt": "a,1,2,3,4", "image_sizes.txt": "a,0,5"}, "above 0"),
         ({"localization.txt": "a,1,2,3,4\nb,m.png,", "image_sizes.txt": "a,5,5"}, "found both"),
         (

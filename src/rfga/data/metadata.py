@@ -20,6 +20,8 @@ from rfga.types import MASK_BACKGROUND, MASK_IGNORED, MASK_OBJECT, ByteArray, Fl
 
 LOCALIZATION, IDS, LABELS, SIZES = "localization.txt", "image_ids.txt", "class_labels.txt", "image_sizes.txt"
 
+_TOO_LARGE = 2**53  # from here on, floats hold only some of the whole numbers
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Metadata:
@@ -193,9 +195,9 @@ def _integers(row: list[str], count: int, path: Path) -> list[int]:
         values = [int(text) for text in row[1:]]
     except ValueError:
         values = []
-    if len(values) != count:
+    if len(values) != count or any(abs(value) >= _TOO_LARGE for value in values):
         raise UserError(
-            f"expected an id and {count} whole numbers, found {','.join(row)!r} in {path}: correct it"
+            f"expected an id and {count} whole numbers, found {','.join(row)!r:.200} in {path}: correct it"
         )
     return values
 
@@ -204,7 +206,7 @@ def _size(row: list[str], folder: Path) -> tuple[int, int]:
     width, height = _integers(row, 2, folder / SIZES)
     if min(width, height) < 1:
         raise UserError(
-            f"expected a width and height above 0, found {','.join(row)!r} in {folder / SIZES}: correct it"
+            f"expected a width and height above 0, found {','.join(row)!r:.200} in {folder / SIZES}: correct it"
         )
     return height, width
 
@@ -216,7 +218,8 @@ def _boxes(row: list[str], folder: Path) -> FloatArray:
         numbers = np.zeros(0)
     if not len(numbers) or len(numbers) % 4 or not np.isfinite(numbers).all():
         raise UserError(
-            f"expected id,x0,y0,x1,y1 or id,mask,ignore, found {','.join(row)!r} in {folder / LOCALIZATION}: "
+            f"expected id,x0,y0,x1,y1 or id,mask,ignore, found {','.join(row)!r:.200} in "
+            f"{folder / LOCALIZATION}: "
             "correct the line"
         )
     return numbers.reshape(-1, 4)
