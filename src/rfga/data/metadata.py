@@ -206,7 +206,8 @@ def _size(row: list[str], folder: Path) -> tuple[int, int]:
     width, height = _integers(row, 2, folder / SIZES)
     if min(width, height) < 1:
         raise UserError(
-            f"expected a width and height above 0, found {','.join(row)!r:.200} in {folder / SIZES}: correct it"
+            f"expected a width and height above 0, found {','.join(row)!r:.200} in {folder / SIZES}: "
+            "correct it"
         )
     return height, width
 
