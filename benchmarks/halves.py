@@ -26,7 +26,7 @@ from rfga.engine.localizer import Localizer
 from rfga.geometry.maps import score_maps
 from rfga.metrics.localization import LocalizationMetrics
 from rfga.metrics.replicates import paired_interval, replicate_values
-from rfga.nn.self_similarity import self_similarity, spread
+from rfga.nn.self_similarity import spread_along
 from rfga.types import FloatArray, Sample, Truth
 
 BATCH = 32
@@ -90,13 +90,12 @@ def read(
         rows = range(begin, min(begin + BATCH, len(images)))
         pixels = torch.stack([images[i][0] for i in rows])
         scored = localizer.score(pixels, torch.tensor([known[i][0].label for i in rows]))
-        _, (middle,) = backbone.forward_places(normalised(pixels, backbone), [backbone.middle_place])
+        places = backbone.middle_places[:3]
+        _, middle = backbone.forward_places(normalised(pixels, backbone), places)
         raw = torch.from_numpy(scored.raw_maps)[:, None]
-        if middle.shape[2:] != raw.shape[2:]:
-            middle = torch.nn.functional.interpolate(middle, size=raw.shape[2:], mode="area")
         logits.append(scored.logits)
         maps.append(scored.raw_maps)
-        after.append(spread(raw, self_similarity(middle.double()), 2)[:, 0].numpy())
+        after.append(spread_along(raw, [part.double() for part in middle])[:, 0].numpy())
     return np.concatenate(logits), np.concatenate(maps), np.concatenate(after)
 
 

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from rfga.backbones.build import build_backbone
 from rfga.methods.cam import CAM
 from rfga.methods.rfga import ResidualFineGrainedAttention, SpreadAttention
-from rfga.nn.self_similarity import self_similarity, spread
+from rfga.nn.self_similarity import joined_features, similarity, spread
 from tests.contract_cases import made_images
 
 
@@ -23,7 +24,7 @@ def test_it_trains_as_the_published_form_does() -> None:
     images, labels = made_images()
     torch.manual_seed(0)
     published = ResidualFineGrainedAttention(build_backbone("test_resnet"), 5)
-    ours = made(light=False, calibration="residual")
+    ours = made(light=False, calibration="residual", stages=1)
     ours.load_state_dict({**ours.state_dict(), **published.state_dict()})
     losses = [m.loss(images, labels, torch.Generator().manual_seed(1)) for m in (published, ours)]
     assert torch.equal(*losses)
@@ -32,26 +33,42 @@ def test_it_trains_as_the_published_form_does() -> None:
     assert not torch.allclose(found[0].maps, found[1].maps)
 
 
-def test_maps_are_spread_along_the_centred_middle_features() -> None:
+def centred(method: SpreadAttention, stages: dict[str, Tensor]) -> list[Tensor]:
+    places = method.backbone.middle_places[:3]
+    means = torch.split(method.means, [stages[place].shape[1] for place in places])
+    return [stages[place] - mean[:, None, None] for place, mean in zip(places, means, strict=True)]
+
+
+def test_maps_are_spread_along_the_centred_middle_features_and_become_finer() -> None:
     images, labels = made_images()
-    method = made(power=3.0, times=1).eval()
-    method.middle_mean.uniform_(0, 0.1, generator=torch.Generator().manual_seed(3))
+    method = made(power=3.0, times=3).eval()
+    method.means.uniform_(0, 0.1, generator=torch.Generator().manual_seed(3))
     stages = method.backbone.forward_stages(images)
-    middle = stages["layer3"] - method.middle_mean[:, None, None]
-    assert method.backbone.middle_place == "layer3"
-    assert middle.shape[2:] == (4, 6)
+    assert method.backbone.middle_places[:3] == ("layer3", "layer2", "layer1")
     plain = method.head(stages["layer4"])[torch.arange(2), labels][:, None]
-    expected = spread(plain, self_similarity(middle, 3.0), 1)
+    middle = centred(method, stages)
+    coarse, fine = joined_features(middle, (4, 6)), joined_features(middle, (8, 12))
+    for _ in range(2):
+        plain = spread(plain, similarity(coarse, coarse, 3.0))
+    expected = spread(plain, similarity(fine, coarse, 3.0), (8, 12))
     torch.testing.assert_close(method.localize(images, labels).maps, expected)
 
 
-def test_middle_features_of_another_size_are_averaged() -> None:
+def test_with_one_stage_maps_stay_as_coarse_as_they_are() -> None:
+    images, labels = made_images()
+    method = made(stages=1, times=1).eval()
+    stages = method.backbone.forward_stages(images)
+    plain = method.head(stages["layer4"])[torch.arange(2), labels][:, None]
+    expected = spread(plain, similarity(stages["layer3"], stages["layer3"]))
+    torch.testing.assert_close(method.localize(images, labels).maps, expected)
+
+
+@pytest.mark.parametrize(("stride", "size_hw"), [(8, (8, 12)), (32, (8, 12))])
+def test_maps_of_any_stride_come_out_on_the_finer_grid(stride: int, size_hw: tuple[int, int]) -> None:
     torch.manual_seed(0)
-    backbone = build_backbone("test_resnet", output_stride=32)
-    middle_hw = backbone.forward_stages(made_images()[0])["layer3"].shape[2:]
+    backbone = build_backbone("test_resnet", output_stride=stride)
     found = SpreadAttention(backbone, 5).eval().localize(made_images()[0])
-    assert tuple(middle_hw) == (4, 6)
-    assert found.maps.shape == (2, 1, 2, 3)
+    assert found.maps.shape == (2, 1, *size_hw)
 
 
 def test_without_its_layer_and_without_spreading_it_is_cam() -> None:
@@ -65,33 +82,38 @@ def test_without_its_layer_and_without_spreading_it_is_cam() -> None:
     torch.testing.assert_close(*maps, atol=1e-5, rtol=1e-4)
 
 
-def test_the_mean_follows_training_and_stays_in_evaluation() -> None:
+def test_the_means_follow_training_and_stay_in_evaluation() -> None:
     images, labels = made_images()
     method = made().train()
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
-        _, (middle,) = method.backbone.forward_places(images, [method.backbone.middle_place])
+        _, middle = method.backbone.forward_places(images, method.backbone.middle_places[:3])
     method.loss(images, labels, generator)
-    first = method.middle_mean.clone()
-    torch.testing.assert_close(first, middle.mean((0, 2, 3)), atol=1e-5, rtol=1e-4)
+    first = method.means.clone()
+    expected = torch.cat([part.mean((0, 2, 3)) for part in middle])
+    torch.testing.assert_close(first, expected, atol=1e-5, rtol=1e-4)
     method.loss(images.flip(3) * 2, labels, generator)
     assert int(method.batches_seen) == 2
-    assert not torch.equal(method.middle_mean, first)
-    kept = method.middle_mean.clone()
+    assert not torch.equal(method.means, first)
+    kept = method.means.clone()
     method.eval().localize(images, labels)
     method.loss(images, labels, generator)
-    assert torch.equal(method.middle_mean, kept)
+    assert torch.equal(method.means, kept)
 
 
-@pytest.mark.parametrize("options", [{"power": 0.0}, {"times": -1}])
+@pytest.mark.parametrize("options", [{"power": 0.0}, {"times": -1}, {"stages": 0}])
 def test_wrong_options_are_refused(options: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="expected power above 0 and times of at least 0, found"):
+    with pytest.raises(ValueError, match="expected power above 0, times of at least 0 and stages"):
         made(**options)
 
 
 @pytest.mark.parametrize(
-    ("network", "place"),
-    [("mobilenetv2_100", "blocks.4"), ("resnet50", "layer3"), ("convnext_atto", "stages.2")],
+    ("network", "places"),
+    [
+        ("mobilenetv2_100", ("blocks.4", "blocks.2", "blocks.1", "blocks.0")),
+        ("resnet50", ("layer3", "layer2", "layer1", "act1")),
+        ("convnext_atto", ("stages.2", "stages.1", "stages.0")),
+    ],
 )
-def test_the_middle_place_of_common_networks(network: str, place: str) -> None:
-    assert build_backbone(network).middle_place == place
+def test_the_middle_places_of_common_networks(network: str, places: tuple[str, ...]) -> None:
+    assert build_backbone(network).middle_places == places

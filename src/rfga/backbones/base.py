@@ -151,13 +151,14 @@ class Backbone(nn.Module):
         return self.stages[-3:]
 
     @property
-    def middle_place(self) -> str:
-        """Where features tell the parts of one thing alike: the last but one of the network's own stages.
+    def middle_places(self) -> tuple[str, ...]:
+        """Where features tell the parts of one thing alike: all but the last of the network's own stages.
 
-        Later features are of what names the class, earlier ones of edges and colours.
+        Backwards, for later features are of what things are and earlier ones of edges and colours; the very
+        last, of what names the class, are left out.
         """
         own = [name for name in self.stages if name != NECK and name not in self._without_module]
-        return own[-2] if len(own) > 1 else self.stages[0]
+        return tuple(reversed(own[:-1])) or self.stages[:1]
 
     def open_taps(self) -> Taps:
         """Make ready for side branches and tell where they begin: after the two stages before the last.

@@ -12,9 +12,9 @@ from torch.nn import functional as F
 from rfga.backbones.base import Backbone
 from rfga.methods.base import ClassMapMethod, ScoreMaps, read_class_maps
 from rfga.nn.rfga import RFGA
-from rfga.nn.self_similarity import self_similarity, spread
+from rfga.nn.self_similarity import spread_along
 
-_MOMENTUM = 0.1  # of the middle features' mean, as batch normalisation has it
+_MOMENTUM = 0.1  # of the middle features' means, as batch normalisation has it
 
 
 class ResidualFineGrainedAttention(ClassMapMethod):
@@ -74,9 +74,10 @@ class SpreadAttention(ClassMapMethod):
     """RFGA whose class maps are spread along the self-similarity of the network's middle features.
 
     Not in the paper. Every place of a class map becomes the mean of the places whose middle features are
-    alike, so that evidence found in the most telling part reaches the rest of the object. Training is
-    RFGA's, of a form that starts as an identity; besides, it keeps the mean of the middle features, which is
-    taken off before they are compared. What was measured: docs/research/rfga-log.md.
+    alike, so that evidence found in the most telling part reaches the rest of the object; the last time, the
+    places are those of an earlier stage, so that the maps become finer. Training is RFGA's, of a form that
+    starts as an identity; besides, it keeps the means of the middle features, which are taken off before they
+    are compared. What was measured: docs/research/rfga-log.md.
 
     Args:
         backbone: gives the features.
@@ -84,6 +85,8 @@ class SpreadAttention(ClassMapMethod):
         layer: put the RFGA layer after the last stage; without it, the maps that are spread are CAM's.
         light: give every channel of the layer a filter of its own (groups=C) instead of dense convolutions.
         calibration: of the layer, as for rfga.
+        stages: how many stages are compared, the middle one and those before it; with 1, maps stay as coarse
+            as they are.
         power: of the cosines; the larger, the less do places take part that are alike by half.
         times: how often the maps are spread.
 
@@ -91,10 +94,10 @@ class SpreadAttention(ClassMapMethod):
         >>> from rfga.backbones.build import build_backbone
         >>> method = SpreadAttention(build_backbone("resnet18"), num_classes=3).eval()
         >>> method.localize(torch.zeros(2, 3, 64, 96)).maps.shape
-        torch.Size([2, 1, 4, 6])
+        torch.Size([2, 1, 8, 12])
     """
 
-    middle_mean: Tensor
+    means: Tensor
     batches_seen: Tensor
 
     def __init__(
@@ -105,42 +108,47 @@ class SpreadAttention(ClassMapMethod):
         layer: bool = True,
         light: bool = True,
         calibration: str = "gradual",
+        stages: int = 3,
         power: float = 2.0,
         times: int = 2,
     ) -> None:
-        if not power > 0 or times < 0:
+        if not power > 0 or times < 0 or stages < 1:
             raise ValueError(
-                f"expected power above 0 and times of at least 0, found {power} and {times}: give 2 and 2"
+                "expected power above 0, times of at least 0 and stages of at least 1, found "
+                f"{power}, {times} and {stages}: give 2, 2 and 3"
             )
         channels = backbone.out_channels
         if layer:
             backbone.attach(-1, RFGA(channels, calibration=calibration, groups=channels if light else 1))
         super().__init__(backbone, num_classes)
         self.power, self.times = power, times
-        self._middle = backbone.middle_place
-        self.register_buffer("middle_mean", torch.zeros(backbone.channels[self._middle]))
+        self._places = backbone.middle_places[:stages]
+        self._widths = [backbone.channels[place] for place in self._places]
+        self.register_buffer("means", torch.zeros(sum(self._widths)))
         self.register_buffer("batches_seen", torch.zeros((), dtype=torch.long))
 
     def loss(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Cross entropy of the averaged class maps, before they are spread."""
-        features, (middle,) = self.backbone.forward_places(images, [self._middle], generator)
+        features, middle = self.backbone.forward_places(images, self._places, generator)
         if self.training:
-            self._follow(middle.detach())
+            self._follow([part.detach() for part in middle])
         return F.cross_entropy(self.head(features).mean((2, 3)), labels)
 
     @torch.no_grad()
     def localize(self, images: Tensor, labels: Tensor | None = None) -> ScoreMaps:
         """Logits of the maps as they are, and the spread maps."""
-        features, (middle,) = self.backbone.forward_places(images, [self._middle])
+        features, middle = self.backbone.forward_places(images, self._places)
         found = read_class_maps(self.head(features), labels)
-        middle = middle - self.middle_mean.to(middle.dtype)[:, None, None]
-        if middle.shape[2:] != found.maps.shape[2:]:
-            middle = F.interpolate(middle, size=found.maps.shape[2:], mode="area")
-        similarity = self_similarity(middle.float(), self.power).to(found.maps.dtype)
-        return ScoreMaps(found.logits, spread(found.maps, similarity, self.times), found.labels)
+        centred = [
+            part.float() - mean[:, None, None]
+            for part, mean in zip(middle, torch.split(self.means, self._widths), strict=True)
+        ]
+        return ScoreMaps(
+            found.logits, spread_along(found.maps, centred, self.power, self.times), found.labels
+        )
 
-    def _follow(self, middle: Tensor) -> None:
-        """Let the mean follow that of a batch; the first one sets it."""
+    def _follow(self, middle: list[Tensor]) -> None:
+        """Let the means follow those of a batch; the first one sets them."""
         share = torch.where(self.batches_seen == 0, 1.0, _MOMENTUM)
-        self.middle_mean += share * (middle.float().mean((0, 2, 3)) - self.middle_mean)
+        self.means += share * (torch.cat([part.float().mean((0, 2, 3)) for part in middle]) - self.means)
         self.batches_seen += 1
