@@ -17,6 +17,7 @@ from rfga.data import DATASETS
 from rfga.data.base import SPLITS, Dataset
 from rfga.methods import METHODS
 from rfga.methods.base import Method
+from rfga.methods.rfga import SpreadAttention
 from tests.contract_cases import (
     CLASSES,
     kept_backbone,
@@ -67,6 +68,14 @@ def test_inputs_stay_as_they_are(made: Made) -> None:
     assert torch.equal(labels, kept_labels)
 
 
+def map_hw(method: Method) -> tuple[int, ...]:
+    """Height and width of the maps: those of the last stage, or of the finer one that maps are spread to."""
+    if isinstance(method, SpreadAttention):
+        finer = method.backbone.middle_places[1]
+        return tuple(method.backbone.forward_stages(made_images()[0])[finer].shape[2:])
+    return (4, 6)  # images of 64 x 96 at stride 16
+
+
 def test_shapes_of_logits_maps_and_labels(made: Made) -> None:
     method = kept_method(*made).eval()
     images, labels = made_images()
@@ -74,7 +83,7 @@ def test_shapes_of_logits_maps_and_labels(made: Made) -> None:
     for given, n in ((None, 1), (labels, 1), (every, CLASSES)):
         found = method.localize(images, given)
         assert found.logits.shape == (2, CLASSES)
-        assert found.maps.shape == (2, n, 4, 6)  # images of 64 x 96 at stride 16
+        assert found.maps.shape == (2, n, *map_hw(method))
         assert found.labels.shape == (2, n)
         assert found.labels.dtype == torch.int64
         assert not found.maps.requires_grad
@@ -114,7 +123,7 @@ def test_one_image_works_or_is_refused_in_one_sentence(made: Made) -> None:
     except ValueError as error:
         refusal = str(error)
     assert re.fullmatch(r"(expected .+, found .+: .+)?", refusal)
-    assert method.eval().localize(images).maps.shape == (1, 1, 4, 6)
+    assert method.eval().localize(images).maps.shape == (1, 1, *map_hw(method))
 
 
 def test_an_image_is_localized_alone_as_among_others(made: Made) -> None:
