@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -41,7 +42,7 @@ def centred(method: SpreadAttention, stages: dict[str, Tensor]) -> list[Tensor]:
 
 def test_maps_are_spread_along_the_centred_middle_features_and_become_finer() -> None:
     images, labels = made_images()
-    method = made(power=3.0, times=3).eval()
+    method = made(power=3.0, times=3, gamma=1.5).eval()
     method.means.uniform_(0, 0.1, generator=torch.Generator().manual_seed(3))
     stages = method.backbone.forward_stages(images)
     assert method.backbone.middle_places[:3] == ("layer3", "layer2", "layer1")
@@ -51,6 +52,7 @@ def test_maps_are_spread_along_the_centred_middle_features_and_become_finer() ->
     for _ in range(2):
         plain = spread(plain, similarity(coarse, coarse, 3.0))
     expected = spread(plain, similarity(fine, coarse, 3.0), (8, 12))
+    expected = (expected - expected.amin((2, 3), keepdim=True)) ** 1.5
     torch.testing.assert_close(method.localize(images, labels).maps, expected)
 
 
@@ -60,6 +62,7 @@ def test_with_one_stage_maps_stay_as_coarse_as_they_are() -> None:
     stages = method.backbone.forward_stages(images)
     plain = method.head(stages["layer4"])[torch.arange(2), labels][:, None]
     expected = spread(plain, similarity(stages["layer3"], stages["layer3"]))
+    expected = (expected - expected.amin((2, 3), keepdim=True)) ** 2
     torch.testing.assert_close(method.localize(images, labels).maps, expected)
 
 
@@ -101,9 +104,25 @@ def test_the_means_follow_training_and_stay_in_evaluation() -> None:
     assert torch.equal(method.means, kept)
 
 
-@pytest.mark.parametrize("options", [{"power": 0.0}, {"times": -1}, {"stages": 0}])
-def test_wrong_options_are_refused(options: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="expected power above 0, times of at least 0 and stages"):
+def test_gamma_keeps_the_order_of_a_map_and_lowers_its_background() -> None:
+    images, labels = made_images()
+    as_spread, raised = (made(gamma=g).eval().localize(images, labels).maps.flatten(2) for g in (1.0, 2.0))
+    shares = [maps / maps.amax(2, keepdim=True) for maps in (as_spread, raised)]
+    torch.testing.assert_close(shares[1], shares[0] ** 2)
+    assert float(shares[0].amin()) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"power": 0.0}, "expected power and gamma above 0, found 0.0 and 2.0"),
+        ({"gamma": -1.0}, "expected power and gamma above 0, found 2.0 and -1.0"),
+        ({"times": -1}, "expected times of at least 0 and stages of at least 1, found -1 and 3"),
+        ({"stages": 0}, "expected times of at least 0 and stages of at least 1, found 2 and 0"),
+    ],
+)
+def test_wrong_options_are_refused(options: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(sentence)):
         made(**options)
 
 
