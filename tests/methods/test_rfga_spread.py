@@ -40,6 +40,11 @@ def centred(method: SpreadAttention, stages: dict[str, Tensor]) -> list[Tensor]:
     return [stages[place] - mean[:, None, None] for place, mean in zip(places, means, strict=True)]
 
 
+def raised(maps: Tensor, power: float) -> Tensor:
+    low, high = maps.amin((2, 3), keepdim=True), maps.amax((2, 3), keepdim=True)
+    return low + (high - low) * ((maps - low) / (high - low)) ** power
+
+
 def test_maps_are_spread_along_the_centred_middle_features_and_become_finer() -> None:
     images, labels = made_images()
     method = made(power=3.0, times=3, gamma=1.5).eval()
@@ -52,7 +57,7 @@ def test_maps_are_spread_along_the_centred_middle_features_and_become_finer() ->
     for _ in range(2):
         plain = spread(plain, similarity(coarse, coarse, 3.0))
     expected = spread(plain, similarity(fine, coarse, 3.0), (8, 12))
-    expected = (expected - expected.amin((2, 3), keepdim=True)) ** 1.5
+    expected = raised(expected, 1.5)
     torch.testing.assert_close(method.localize(images, labels).maps, expected)
 
 
@@ -62,7 +67,7 @@ def test_with_one_stage_maps_stay_as_coarse_as_they_are() -> None:
     stages = method.backbone.forward_stages(images)
     plain = method.head(stages["layer4"])[torch.arange(2), labels][:, None]
     expected = spread(plain, similarity(stages["layer3"], stages["layer3"]))
-    expected = (expected - expected.amin((2, 3), keepdim=True)) ** 2
+    expected = raised(expected, 2)
     torch.testing.assert_close(method.localize(images, labels).maps, expected)
 
 
@@ -104,12 +109,21 @@ def test_the_means_follow_training_and_stay_in_evaluation() -> None:
     assert torch.equal(method.means, kept)
 
 
-def test_gamma_keeps_the_order_of_a_map_and_lowers_its_background() -> None:
+def test_gamma_keeps_a_map_s_order_and_its_ends() -> None:
     images, labels = made_images()
-    as_spread, raised = (made(gamma=g).eval().localize(images, labels).maps.flatten(2) for g in (1.0, 2.0))
-    shares = [maps / maps.amax(2, keepdim=True) for maps in (as_spread, raised)]
-    torch.testing.assert_close(shares[1], shares[0] ** 2)
-    assert float(shares[0].amin()) == 0
+    as_spread, found = (made(gamma=g).eval().localize(images, labels).maps for g in (1.0, 2.0))
+    torch.testing.assert_close(found, raised(as_spread, 2))
+    for end in (torch.amin, torch.amax):
+        torch.testing.assert_close(end(found, (2, 3)), end(as_spread, (2, 3)))
+
+
+def test_a_map_without_any_difference_stays_as_it_is() -> None:
+    images, labels = made_images()
+    method = made().eval()
+    with torch.no_grad():
+        for parameter in method.head.parameters():
+            parameter.fill_(0.25 * (parameter.ndim == 1))
+    torch.testing.assert_close(method.localize(images, labels).maps, torch.full((2, 1, 8, 12), 0.25))
 
 
 @pytest.mark.parametrize(

@@ -89,8 +89,9 @@ class SpreadAttention(ClassMapMethod):
             as they are.
         power: of the cosines; the larger, the less do places take part that are alike by half.
         times: how often the maps are spread.
-        gamma: power to which spread maps are raised above their least value. Spreading lifts the background;
-            with 2, thresholds that are estimated without boxes suit. The order of a map's values stays.
+        gamma: power to which spread maps are raised between their least and largest value. Spreading lifts
+            the background; with 2, thresholds that are estimated without boxes suit. The order of a map's
+            values stays.
 
     Example:
         >>> from rfga.backbones.build import build_backbone
@@ -150,8 +151,7 @@ class SpreadAttention(ClassMapMethod):
         ]
         if self.times:
             maps = spread_along(found.maps, centred, self.power, self.times)
-            maps = (maps - maps.amin((2, 3), keepdim=True)) ** self.gamma
-            found = ScoreMaps(found.logits, maps, found.labels)
+            found = ScoreMaps(found.logits, _raised(maps, self.gamma), found.labels)
         return found
 
     def _follow(self, middle: list[Tensor]) -> None:
@@ -159,3 +159,10 @@ class SpreadAttention(ClassMapMethod):
         share = torch.where(self.batches_seen == 0, 1.0, _MOMENTUM)
         self.means += share * (torch.cat([part.float().mean((0, 2, 3)) for part in middle]) - self.means)
         self.batches_seen += 1
+
+
+def _raised(maps: Tensor, power: float) -> Tensor:
+    """Maps (B, n, h, w) with the same least and largest value, and the values between raised to a power."""
+    low, high = maps.amin((2, 3), keepdim=True), maps.amax((2, 3), keepdim=True)
+    span = high - low
+    return low + span * ((maps - low) / span.clamp_min(torch.finfo(maps.dtype).tiny)) ** power
