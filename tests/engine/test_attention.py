@@ -144,6 +144,19 @@ def test_every_form(options: dict[str, Any]) -> None:
     json.dumps(attention_numbers(found), allow_nan=False)
 
 
+def test_the_gradual_form_has_gains_of_its_own() -> None:
+    localizer = model(calibration="gradual")
+    found = attend(localizer, pixels(), SIZE_HW, label=2)
+    gains = layer_of(localizer).gain.detach()
+    assert found.form.gains == (float(gains.min()), float(gains.max()))
+    assert found.form.start == 1.5
+    of_telling = gains[found.telling].numpy()[:, :, None]
+    expected = found.before.telling * (1 + of_telling * (found.expanded_telling - 1.5))
+    np.testing.assert_allclose(found.after.telling, expected, rtol=1e-4, atol=1e-5)
+    told = attention_numbers(found)["layer"]["calibration"]
+    assert told == {"start": 1.5, "smallest_gain": found.form.gains[0], "largest_gain": found.form.gains[1]}
+
+
 @pytest.mark.parametrize("position", [0, 1])
 def test_evidence_at_an_earlier_stage_is_the_logit_s_slope(position: int) -> None:
     localizer = model(position=position)

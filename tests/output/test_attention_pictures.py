@@ -177,6 +177,8 @@ def test_formulas() -> None:
     assert expansion_formula(replace(FORM, expansion="mean")).endswith("/ 3$")
     assert expansion_formula(replace(FORM, expansion="mean", views=("width",))) == "$M_{c,i,j} = z_w[c,j]$"
     assert calibration_formula(replace(FORM, calibration=(0.0, 1.0))) == r"$Y = X \cdot M$"
+    learned = calibration_formula(replace(FORM, start=1.5, gains=(-0.012, 0.3)))
+    assert learned == r"$Y = X + g_c\, X \cdot (M - 1.5)$, $g_c$ from -0.012 to 0.3"
 
 
 def test_sentence_and_row() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -193,7 +193,11 @@ class _Cut:
 
 
 def _form(layer: RFGA, place: str) -> LayerForm:
-    return LayerForm(layer.views, layer.expansion, CALIBRATIONS[layer.calibration], layer.gate, place)
+    form = LayerForm(layer.views, layer.expansion, CALIBRATIONS[layer.calibration], layer.gate, place)
+    if layer.calibration == "gradual":
+        gains = layer.gain.detach()
+        form = replace(form, start=layer.start, gains=(float(gains.min()), float(gains.max())))
+    return form
 
 
 def _place(name: str, backbone: Backbone) -> str:

@@ -165,9 +165,13 @@ class RFGA(nn.Module):
         """Of Y = X * (constant + share * M): numbers, or (C, 1) where each channel learns its own."""
         if self.calibration != "gradual":
             return CALIBRATIONS[self.calibration]
-        # Gates start around one half. With what M is then taken off, no gain changes the layer at its start.
-        start = float(EXPANSIONS[self.expansion]([torch.tensor(0.5)] * len(self.views)))
-        return 1 - self.gain * start, self.gain
+        # With what M starts with taken off, no gain changes the layer at its start.
+        return 1 - self.gain * self.start, self.gain
+
+    @property
+    def start(self) -> float:
+        """What M starts with: the gates around one half, expanded."""
+        return float(EXPANSIONS[self.expansion]([torch.tensor(0.5)] * len(self.views)))
 
     def _view(self, view: str, profile: Tensor) -> Tensor:
         response = getattr(self, f"{view}_conv")(profile)

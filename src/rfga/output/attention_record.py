@@ -22,6 +22,8 @@ class LayerForm:
     calibration: tuple[float, float]  # Y = X * (constant + share * M), as (constant, share)
     gate: str  # sigmoid or softmax
     place: str  # of the layer in the network
+    start: float = 0.0  # with gains, Y = X + gain * X * (M - start), and ``calibration`` says nothing
+    gains: tuple[float, float] | None = None  # the least and the largest of the channels' gains
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,7 +137,7 @@ def attention_numbers(attention: Attention) -> dict[str, Any]:
             "views": list(form.views),
             "expansion": form.expansion,
             "gate": form.gate,
-            "calibration": {"constant": form.calibration[0], "share": form.calibration[1]},
+            "calibration": _calibration_numbers(form),
         },
         "views": views,
         "expanded": {
@@ -175,3 +177,9 @@ def _side_numbers(attention: Attention, side: Side) -> dict[str, Any]:
 
 def _number(value: float) -> float | None:
     return value if math.isfinite(value) else None
+
+
+def _calibration_numbers(form: LayerForm) -> dict[str, float]:
+    if form.gains is None:
+        return {"constant": form.calibration[0], "share": form.calibration[1]}
+    return {"start": form.start, "smallest_gain": form.gains[0], "largest_gain": form.gains[1]}

@@ -45,6 +45,9 @@ def calibration_formula(form: LayerForm) -> str:
         >>> print(calibration_formula(LayerForm(("height",), "sum", (1.0, 1.0), "sigmoid", "s4")))
         $Y = X + X \cdot M$
     """
+    if form.gains is not None:
+        low, high = form.gains
+        return rf"$Y = X + g_c\, X \cdot (M - {form.start:g})$, $g_c$ from {low:.2g} to {high:.2g}"
     constant, share = form.calibration
     if share == 1 and constant in (0, 1):
         return r"$Y = X + X \cdot M$" if constant else r"$Y = X \cdot M$"
