@@ -1,8 +1,8 @@
 """Compiled passes as jobs: records that threads of any kind work off without the interpreter.
 
-To hand a dozen arrays to compiled code through numba's own dispatcher, on threads that Python has to be woken
-for, took a tenth of a millisecond: a fifth of a pass over 16 MB. So a pass is compiled to a C function of one
-argument, the address of a record of 64-bit integers:
+To hand a dozen arrays to compiled code through numba's own dispatcher, on threads that Python has to be
+woken for, takes about a tenth of a millisecond, which counts where a pass over 16 MB takes half of one. So a
+pass is compiled to a C function of one argument, the address of a record of 64-bit integers:
 
     claimed, parts, units, sizes (4), then address and length of each array (11)
 
