@@ -18,8 +18,9 @@ class ProfileConv(nn.Conv1d):
     """``nn.Conv1d(channels, channels, ...)`` without bias that keeps the length; the same weights and values.
 
     PyTorch's backward pass of a dense convolution over 14 or 28 places takes longer on the CPU than the two
-    matrix products that it is, and its convolution of one channel longer than a product for each tap. On other
-    devices, in groups, under autocast, and where a compiler or exporter looks on, this is plain ``nn.Conv1d``.
+    matrix products that it is, and its convolution of one channel longer than a product for each tap. On
+    other devices, in groups, under autocast, and where a compiler or exporter looks on, this is plain
+    ``nn.Conv1d``.
 
     Args:
         channels: C of the input, and of the output.
