@@ -11,9 +11,8 @@ import threading
 import warnings
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, BinaryIO
-from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,16 +114,6 @@ def upright(loaded: Image.Image) -> Image.Image:
     turn = _UPRIGHT.get(orientation(loaded))
     rgb = _to_rgb(loaded)
     return rgb if turn is None else rgb.transpose(turn)
-
-
-def path_key(name: str) -> str:
-    r"""A relative path in one spelling: forward slashes, composed letters (macOS decomposes them).
-
-    Example:
-        >>> path_key("./cat\\0.jpg")
-        'cat/0.jpg'
-    """
-    return normalize("NFC", PurePosixPath(name.replace("\\", "/")).as_posix())
 
 
 def find_images(folder: Path, suffixes: Collection[str] = IMAGE_SUFFIXES) -> Iterator[str]:

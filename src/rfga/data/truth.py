@@ -13,10 +13,11 @@ from typing import Protocol
 import numpy as np
 
 from rfga.data.coco import read_coco
-from rfga.data.images import find_images, opened, path_key, read_size
+from rfga.data.images import find_images, opened, read_size
 from rfga.data.labelstudio import LabelStudioTruth, is_labelstudio
 from rfga.data.marked import BoxTruth, Marked, size_error
 from rfga.data.metadata import MetadataTruth, find_masks, is_metadata, read_metadata
+from rfga.data.spelling import path_key
 from rfga.data.voc import VocTruth, is_voc
 from rfga.data.yolo import YoloTruth, is_yolo
 from rfga.types import MASK_BACKGROUND, MASK_IGNORED, MASK_OBJECT, ByteArray, Truth, UserError
