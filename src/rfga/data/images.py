@@ -11,14 +11,14 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, BinaryIO
-from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
+from rfga.data.orientation import orientation, turned, upright_size
 from rfga.data.unreadable import UnreadableError
 from rfga.types import ByteArray, UserError
 
@@ -27,17 +27,6 @@ MAX_PIXELS = 178_956_970
 
 # Named, because Pillow would otherwise try every format it knows, of which some start other programs.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "PPM", "JPEG2000")
-
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-ON_ITS_SIDE = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
 
 
 def read_image(path: Path, least_side: int | None = None) -> Image.Image:
@@ -92,33 +81,19 @@ def read_size(path: Path) -> tuple[int, int]:
         (30, 40)
     """
     with opened(path) as image:
-        width, height = image.size
-        if image.format == "TIFF":  # its size is upright already
-            return height, width
-        if image.format == "PNG" and "exif" not in image.info:
-            if _png_has_late_metadata(path):
-                image.load()
-            else:
-                return height, width
-        return (width, height) if orientation(image) in ON_ITS_SIDE else (height, width)
+        return upright_size(image, path)
 
 
 def upright(loaded: Image.Image) -> Image.Image:
     """The first frame of a decoded image file as a viewer shows it, RGB on white."""
-    # Read after loading, because PNG may carry it behind the pixels and Pillow turns TIFF by itself.
-    turn = _UPRIGHT.get(orientation(loaded))
-    rgb = _to_rgb(loaded)
-    return rgb if turn is None else rgb.transpose(turn)
+    # Asked after decoding, because PNG may carry it behind the pixels and Pillow turns TIFF by itself.
+    return turned(_to_rgb(loaded), orientation(loaded))
 
 
-def path_key(name: str) -> str:
-    r"""A relative path in one spelling: forward slashes, composed letters (macOS decomposes them).
-
-    Example:
-        >>> path_key("./cat\\0.jpg")
-        'cat/0.jpg'
-    """
-    return normalize("NFC", PurePosixPath(name.replace("\\", "/")).as_posix())
+def upright_grey(image: Image.Image) -> Image.Image:
+    """An opened image file of grey values, such as a mask, as a viewer shows it."""
+    image.load()
+    return turned(image.convert("L"), orientation(image))
 
 
 @contextmanager
@@ -209,30 +184,6 @@ class _PillowSilence:
 
 
 _SILENCE = _PillowSilence()
-
-
-def orientation(image: Image.Image) -> int:
-    """EXIF orientation, 1 to 8; 1 where there is none or, as in viewers, where it cannot be read."""
-    try:
-        value = image.getexif().get(ExifTags.Base.Orientation)
-    except Exception:  # damaged metadata raise errors of any type and leave the picture intact
-        return 1
-    return value if isinstance(value, int) else 1
-
-
-def _png_has_late_metadata(path: Path) -> bool:
-    """Whether chunks that may hold an orientation stand behind the pixels (IDAT) of a PNG file."""
-    with path.open("rb") as file:
-        position, in_pixels = 8, False
-        while True:
-            file.seek(position)
-            length, kind = file.read(4), file.read(4)
-            if len(kind) < 4:
-                return False
-            in_pixels = in_pixels or kind == b"IDAT"
-            if in_pixels and kind in (b"eXIf", b"iTXt", b"zTXt", b"tEXt"):
-                return True
-            position += 12 + int.from_bytes(length, "big")  # length, kind, data, checksum
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
