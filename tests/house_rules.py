@@ -33,7 +33,9 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
 METHOD_SIBLINGS = frozenset({"rfga.methods", "rfga.methods.base", "rfga.methods.cam"})
 LAYERS_WITH_OPTIONS = frozenset({"nn", "methods"})  # the arguments of their constructors are options
 MAY_NAME_ONE = re.compile(r"engine/(demo|ablate|attention)\w*\.py")  # demo, ablate, attention
-OTHER_MEANINGS = frozenset({("engine/inputs.py", "folder")})  # ``--labels folder``: the folder's name
+OTHER_MEANINGS = frozenset(
+    {("engine/localizing/inputs.py", "folder")}
+)  # ``--labels folder``: the folder's name
 MARKS = re.compile(
     r"type:\s*ignore|no[q]a|TO[D]O|FIX[M]E|X{3}|Not[I]mplementedError|pragma:\s*no cover|x[f]ail"
 )

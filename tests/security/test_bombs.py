@@ -17,7 +17,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from rfga.data.images import read_image, read_size
-from rfga.data.truth import open_truth
+from rfga.data.truth.readers import open_truth
 from rfga.types import UserError
 from rfga.untrusted import parse_json, parse_yaml
 from tests.engine import tiny

@@ -11,7 +11,7 @@ from rfga.data.base import Dataset, canonical_split
 from rfga.data.folder_notes import layout_notes, loose_photographs, same_names, unread
 from rfga.data.images import read_image
 from rfga.data.spelling import class_key, nearly_same
-from rfga.data.truth import open_truth
+from rfga.data.truth.readers import open_truth
 from rfga.data.walk import (
     IMAGE_SUFFIXES,
     OTHER_PICTURES,
@@ -36,7 +36,7 @@ class FolderDataset(Dataset):
 
     Args:
         root: the folder with ``train/`` and, optionally, ``val/`` and ``test/``.
-        truth: any kind that ``rfga.data.truth.READERS`` lists, for the photographs of ``truth_split``.
+        truth: any kind that ``rfga.data.truth.readers.READERS`` lists, for the photographs of ``truth_split``.
         truth_split: "train", "val" or "test".
 
     Raises:

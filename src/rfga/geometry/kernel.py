@@ -51,7 +51,7 @@ def kernel(function: Callable[P, R]) -> Callable[P, R]:
     needs at each call; nothing is shared between threads.
 
     Example:
-        >>> from rfga.geometry.level_spans import level_spans  # one of them
+        >>> from rfga.geometry.levels.spans import level_spans  # one of them
         >>> largest, every, highest = level_spans(np.array([[0.0, 1.0, 0.0]]), True, True)
         >>> highest, every.tolist()
         (255, [[0, 0, 0, 0, 255, 255], [1, 0, 2, 0, 0, 254]])
