@@ -53,7 +53,7 @@ def test_imports_point_back_along_the_way_of_the_data() -> None:
         ("methods__x", "from .rfga import y"),
         ("methods__x", "from rfga.engine.learning.train import y"),
         ("engine__x", "from rfga.cli import main"),
-        ("cli_more", "from rfga.nn.rfga import RFGA"),
+        ("cli__more", "from rfga.nn.rfga import RFGA"),
         ("output__x", "from rfga import RFGA"),
         ("helpers", "import os"),
     ],
@@ -102,9 +102,9 @@ def test_methods_and_data_sets_are_not_told_apart_by_name_elsewhere() -> None:
     ],
 )
 def test_a_branch_on_a_name_is_found(text: str) -> None:
-    modules = made_of(engine__train=text, methods__x=text, engine__demo=text)
+    modules = made_of(engine__train=text, methods__x=text, engine__building__demo=text)
     (problem,) = rules.branches_on_names(modules, "methods", set(METHODS))
-    assert problem.startswith("engine/learning/train.py:")
+    assert problem.startswith("engine/train.py:")
 
 
 def test_files_and_functions_are_short() -> None:

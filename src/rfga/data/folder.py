@@ -36,7 +36,7 @@ class FolderDataset(Dataset):
 
     Args:
         root: the folder with ``train/`` and, optionally, ``val/`` and ``test/``.
-        truth: any kind that ``rfga.data.truth.readers.READERS`` lists, for the photographs of ``truth_split``.
+        truth: any kind that ``READERS`` (``data.truth.readers``) lists, for photographs of ``truth_split``.
         truth_split: "train", "val" or "test".
 
     Raises:

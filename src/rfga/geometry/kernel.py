@@ -25,7 +25,7 @@ def _sources_fingerprint() -> str:
     """Changes with any file that may hold a kernel."""
     digest = blake2b(digest_size=8)
     for folder in ("geometry", "metrics"):
-        for source in sorted((Path(__file__).parents[1] / folder).glob("*.py")):
+        for source in sorted((Path(__file__).parents[1] / folder).rglob("*.py")):
             digest.update(source.read_bytes())
     return digest.hexdigest()
 

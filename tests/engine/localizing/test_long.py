@@ -29,10 +29,10 @@ from rfga.engine.run.config import Runtime
 from rfga.engine.runtime.devices import threads
 from rfga.output.export.formats import FORMATS
 from rfga.types import UserError
+from tests.conftest import REPOSITORY
 from tests.engine import tiny
 from tests.odd_photographs import BAD
 
-REPOSITORY = Path(__file__).parents[2]
 EVERYTHING: dict[str, Any] = {"formats": tuple(FORMATS), "maps": True, "masks": True, "batch_size": 4}
 FORKING = sys.platform == "linux"
 

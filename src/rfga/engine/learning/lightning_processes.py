@@ -13,7 +13,7 @@ from rfga.engine.runtime.processes import Processes
 
 
 class JoinedEnvironment(ClusterEnvironment):
-    """What Lightning asks about the processes that ``rfga.engine.runtime.joining.joined`` has brought together.
+    """What Lightning asks about processes that ``rfga.engine.runtime.joining.joined`` has brought together.
 
     Args:
         processes: which of them this one is.

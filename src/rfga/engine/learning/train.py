@@ -70,7 +70,7 @@ def train(
         runtime: device, workers, output.
         policy: go on after the last whole epoch of an earlier run, or start anew in its place.
         source: what ``config.yaml`` records of where the data came from.
-        loggers: names in ``rfga.engine.learning.loggers.LOGGERS``, which get every epoch; they change no weight.
+        loggers: names in ``LOGGERS`` (``loggers.py``), which get every epoch; they change no weight.
 
     Returns:
         The trained method, in evaluation mode.

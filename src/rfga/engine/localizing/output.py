@@ -45,7 +45,7 @@ class LocalizeOptions:
         pictures: write photographs with heat map and boxes.
         maps: write the score maps.
         masks: write what is above the threshold as masks.
-        refine: how masks are refined, out of ``rfga.engine.localizing.refiners.REFINER_NAMES``; with any but none,
+        refine: how masks are refined, out of ``refiners.REFINER_NAMES`` beside this; with any but none,
             masks are written.
         sam_weights: folder with the weights of the refiner.
         batch_size: photographs at a time; a CPU takes fewer where that is faster.

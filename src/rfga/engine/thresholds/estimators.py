@@ -22,12 +22,12 @@ ESTIMATORS = {
 """Name -> function of a ``Pool`` that gives a score for each threshold (compared in docs/thresholds.md)."""
 
 DEFAULT_ESTIMATOR = "cross-entropy"
-QUICK_ESTIMATORS = tuple(name for name, where in ESTIMATORS.items() if ".auto_threshold:" in where)
+QUICK_ESTIMATORS = tuple(name for name, where in ESTIMATORS.items() if ".values:" in where)
 """Those that need nothing but how often each value occurs."""
 
 
 def estimator_scores(pool: Pool, estimator: str = DEFAULT_ESTIMATOR) -> FloatArray:
-    """An estimator's score for each of ``rfga.geometry.auto_threshold.values.THRESHOLDS``: (100,), higher is better.
+    """An estimator's score for each of ``auto_threshold.values.THRESHOLDS``: (100,), higher is better.
 
     Args:
         pool: score maps, each of its photograph's own class.

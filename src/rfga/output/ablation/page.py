@@ -36,7 +36,7 @@ def write_ablation_page(path: Path, table: AblationTable) -> None:
     """
     write_template(
         path,
-        "ablation.html.jinja",
+        "ablation/page.html.jinja",
         table=table,
         title=f"Ablation of RFGA on {table.dataset}, {table.split}",
         explanation=ablation_explanation(table),

@@ -38,7 +38,7 @@ def write_page(path: Path, table: BenchmarkTable) -> None:
     """
     write_template(
         path,
-        "benchmark.html.jinja",
+        "benchmark/page.html.jinja",
         table=table,
         title=f"Benchmark of {table.dataset}, {table.split}",
         explanation=explanation(table),

@@ -70,7 +70,7 @@ def write_check_page(
     """
     write_template(
         path,
-        "check.html.jinja",
+        "check/page.html.jinja",
         title=title,
         verdict=verdict,
         facts=facts,

@@ -88,7 +88,7 @@ def write_report(path: Path, title: str, methods: Sequence[MethodReport], notes:
     colours = method_colours(names)
     write_template(
         path,
-        "report.html.jinja",
+        "report/page.html.jinja",
         title=title,
         notes=[*notes, *_warnings(methods)],
         methods=methods,

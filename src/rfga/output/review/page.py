@@ -100,10 +100,10 @@ def write_review(
         >>> "0 of 0 photographs" in path.read_text(encoding="utf-8")
         True
     """
-    script = files("rfga").joinpath("output", "review.js.jinja").read_text(encoding="utf-8")
+    script = files("rfga").joinpath("output", "review", "page.js.jinja").read_text(encoding="utf-8")
     write_template(
         path,
-        "review.html.jinja",
+        "review/page.html.jinja",
         items=items,
         total=total,
         facts=facts,
