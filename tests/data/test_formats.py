@@ -9,8 +9,10 @@ import pytest
 from PIL import Image, features
 
 from rfga.data import formats
+from rfga.data.checks.look import look_at_file
 from rfga.data.formats import how_to_read, unidentified
 from rfga.data.images import read_image, read_size
+from rfga.data.unreadable import UnreadableError
 from rfga.data.walk import find_images
 
 READS_AVIF = ".avif" in formats.IMAGE_SUFFIXES
@@ -44,7 +46,7 @@ def test_the_error_names_what_reads_heic(tmp_path: Path) -> None:
 def test_the_error_of_a_tiff_that_is_not_read(tmp_path: Path) -> None:
     cv2 = pytest.importorskip("cv2")
     cv2.imwrite(str(tmp_path / "a.tiff"), np.random.default_rng(0).random((20, 30, 3)).astype(np.float32))
-    with pytest.raises(formats.UnreadableError, match=r"TIFF of another kind, .*: save it with 8 or 16 bits"):
+    with pytest.raises(UnreadableError, match=r"TIFF of another kind, .*: save it with 8 or 16 bits"):
         read_image(tmp_path / "a.tiff")
 
 
@@ -54,7 +56,8 @@ def test_floating_point_tiff_with_places_without_a_value(tmp_path: Path) -> None
     Image.fromarray(values).save(tmp_path / "a.tiff")
     pixels = np.asarray(read_image(tmp_path / "a.tiff"))
     assert pixels[0, 0].tolist() == [255, 255, 255]
-    assert pixels[3, 4].tolist() == pixels[5, 6].tolist() == pixels[9, 9].tolist() == [128, 128, 128]
+    assert pixels[3, 4].tolist() == pixels[5, 6].tolist() == [0, 0, 0]
+    assert pixels[9, 9].tolist() == [128, 128, 128]
 
 
 @pytest.mark.skipif(not READS_AVIF, reason="this Pillow reads no AVIF")
@@ -67,6 +70,9 @@ def test_avif_is_read_upright(tmp_path: Path) -> None:
     assert np.asarray(image)[20, 80].argmax() == 0
     assert np.asarray(image)[220, 80].argmax() == 2
     assert list(find_images(tmp_path)) == ["a.avif"]
+    assert [kind for kind, _ in look_at_file(tmp_path / "a.avif").remarks] == ["exif_rotated"]
+    (tmp_path / "a.avif").rename(tmp_path / "b.jpg")
+    assert "rename it to b.avif" in look_at_file(tmp_path / "b.jpg").remarks[0][1]
 
 
 @pytest.mark.skipif(not READS_HEIF, reason="pillow-heif is not installed")

@@ -47,13 +47,11 @@ def pillow_formats() -> tuple[str, ...]:
     They are named, because Pillow would otherwise try every format it knows, of which some start other
     programs.
     """
-    formats = _PILLOW_FORMATS
     if _READS_HEIF:
         from pillow_heif import register_heif_opener
 
         register_heif_opener(thumbnails=False)
-        formats += ("HEIF",)
-    return (*formats, "AVIF") if _READS_AVIF else formats
+    return (*_PILLOW_FORMATS, *["HEIF"] * _READS_HEIF, *["AVIF"] * _READS_AVIF)
 
 
 def how_to_read(name: str) -> str:

@@ -32,7 +32,7 @@ def read_image(path: Path, least_side: int | None = None) -> Image.Image:
     """Reads a photograph as a viewer shows it: RGB, EXIF orientation applied, first frame, on white.
 
     16-bit grey is scaled to 8 bits; 32-bit and floating-point grey without a known white is stretched
-    from its smallest to its largest value, and what is no number becomes the smallest.
+    from its smallest to its largest value, and what is no number becomes black.
 
     Args:
         path: of the file.
