@@ -8,7 +8,8 @@ network.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import cast
@@ -69,6 +70,7 @@ class Backbone(nn.Module):
         self.mean, self.std, self.pad_type = mean, std, pad_type
         self.attached = nn.ModuleDict()
         self._seen: dict[str, Tensor] | None = None
+        self._memory: list[Tensor] | None = None  # images and what forward gave for them
         self._without_module = [name for name, (module, _) in stages.items() if not module]
         self._watched = set(self._without_module)
         for name, (module, _) in stages.items():
@@ -119,12 +121,28 @@ class Backbone(nn.Module):
 
         In training, layers that draw random numbers take them from ``generator`` (by default torch's own).
         """
+        if self._memory and self._memory[0] is images:
+            return self._memory[1]
         with drawing_from(self, generator):
             out = self._features(images)
             for name in self._without_module:
                 out = self._after(name, self.network, (images,), out)
             maps: Tensor = self.neck(out)
+        if self._memory is not None:
+            self._memory[:] = [images, maps]
         return maps
+
+    @contextmanager
+    def remembering(self) -> Iterator[None]:
+        """Within, images that are asked for several times in a row are sent through the network once."""
+        if self._memory is not None:
+            yield  # by whoever is around this one
+            return
+        self._memory, self._seen = [], {}
+        try:
+            yield
+        finally:
+            self._memory = self._seen = None
 
     def forward_stages(self, images: Tensor) -> dict[str, Tensor]:
         """The features of every stage, by its name, as the following stage receives them."""
@@ -136,12 +154,12 @@ class Backbone(nn.Module):
     ) -> tuple[Tensor, list[Tensor]]:
         """What ``forward`` gives, and the features at some places, what is attached there included."""
         names = [self._place(place) for place in places]
-        self._seen = {}
+        held, self._seen = self._seen, {} if self._memory is None else self._seen
         try:
-            last = self(images, generator)
-            return last, [self._seen[name] for name in names]
+            last, seen = self(images, generator), self._seen or {}
+            return last, [seen[name] for name in names]
         finally:
-            self._seen = None
+            self._seen = held
 
     # Structure: what methods ask of a network. The benchmark's variants answer differently.
 
