@@ -74,7 +74,10 @@ def read_coco(path: Path) -> Coco:
             categories[key] = name
     images = _read_images(content, path, faults)
     for item, where in _items(content, "annotations", path):
-        image, category = images.get(_id(item, "image_id") or ""), categories.get(_id(item, "category_id") or "")
+        image, category = (
+            images.get(_id(item, "image_id") or ""),
+            categories.get(_id(item, "category_id") or ""),
+        )
         if image is None:
             faults.append(_fault("an image_id out of the images", where, item))
         elif category is None and content.get("categories"):

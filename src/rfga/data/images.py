@@ -9,7 +9,7 @@ import os
 import stat
 import threading
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -24,12 +24,6 @@ from rfga.types import ByteArray, UserError
 
 MAX_PIXELS = 178_956_970
 """Larger images are refused before they are decoded; the number is Pillow's own error limit."""
-
-IMAGE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".gif", ".webp", ".tif", ".tiff"}
-    | {".ppm", ".pgm", ".pbm", ".pnm", ".jp2"}
-)
-"""Endings of image files, compared in lower case."""
 
 # Named, because Pillow would otherwise try every format it knows, of which some start other programs.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "PPM", "JPEG2000")
@@ -100,43 +94,6 @@ def upright_grey(image: Image.Image) -> Image.Image:
     """An opened image file of grey values, such as a mask, as a viewer shows it."""
     image.load()
     return turned(image.convert("L"), orientation(image))
-
-
-def find_images(folder: Path, suffixes: Collection[str] = IMAGE_SUFFIXES) -> Iterator[str]:
-    """Relative paths (forward slashes) of all image files in ``folder`` and the folders in it, unsorted.
-
-    Hidden files and folders are left out; links to files are followed, links to folders inside are not,
-    since they may lead in circles.
-
-    Raises:
-        UserError: a folder cannot be listed.
-    """
-    endings = tuple(suffixes)
-    folders = [("", folder)]
-    while folders:
-        prefix, current = folders.pop()
-        for entry in list_folder(current):
-            if entry.is_dir():
-                if not entry.is_symlink():
-                    folders.append((f"{prefix}{entry.name}/", Path(entry.path)))
-            elif entry.name.lower().endswith(endings):
-                yield prefix + entry.name
-
-
-def list_folder(folder: Path) -> list[os.DirEntry[str]]:
-    """What lies in ``folder``, by name, without what the system hides there.
-
-    Raises:
-        UserError: the folder is missing, is a file, or may not be listed.
-    """
-    try:
-        with os.scandir(folder) as entries:
-            shown = [entry for entry in entries if not entry.name.startswith((".", "__MACOSX"))]
-    except OSError as error:
-        raise UserError(
-            f"expected a folder that can be listed, found {folder} ({error.strerror}): check its name"
-        ) from error
-    return sorted(shown, key=lambda entry: entry.name)
 
 
 @contextmanager

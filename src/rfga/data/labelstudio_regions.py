@@ -15,9 +15,7 @@ MOST_DEGREES = 1.0
 _SIDES = ("x", "y", "width", "height")
 _OTHER_SHAPES = ("polygon", "brush", "ellipse", "keypoint", "bitmask", "vector", "rectangle")
 _OTHERS = "expected rectangles with a label, found {count} other regions (first: {first}): left out"
-_SLANTED = (
-    "expected upright boxes, found {count} turned by up to a degree (first: {first}): they are taken as upright"
-)
+_SLANTED = "expected upright boxes, found {count} turned by up to a degree (first: {first}): they are taken as upright"
 
 
 def add_box(item: dict[str, Any], where: str, image: Marked, remarks: Remarks) -> None:

@@ -15,7 +15,6 @@ from rfga.data.remarks import Remark
 from rfga.data.spelling import class_key, nearly_same
 from rfga.types import Truth, UserError
 
-
 Box = TypeVar("Box")
 
 

@@ -16,16 +16,26 @@ from pathlib import PurePosixPath
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from rfga.data.spelling import path_key
+from rfga.types import SPLIT_FOLDERS
 
-SPLIT_WORDS = {
-    **dict.fromkeys(("train", "training", "train-weaksup"), "train"),
-    **dict.fromkeys(("val", "valid", "validation", "dev", "eval", "train-fullsup"), "val"),
-    **dict.fromkeys(("test", "testing"), "test"),
-}
+SPLIT_WORDS = {**SPLIT_FOLDERS, "train-weaksup": "train", "train-fullsup": "val"}
 """What people call the folder of a split, in lower case -> the split."""
 
 _NO_CLASSES = {
-    *("", ".", "..", "image", "images", "img", "imgs", "photo", "photos", "picture", "pictures", "jpegimages"),
+    *(
+        "",
+        ".",
+        "..",
+        "image",
+        "images",
+        "img",
+        "imgs",
+        "photo",
+        "photos",
+        "picture",
+        "pictures",
+        "jpegimages",
+    ),
     *("data", "dataset", "default", "obj_train_data", "annotations", "annotation", "labels", "masks"),
 }
 _UPLOADED = re.compile(r"[0-9a-f]{8}-")  # what Label Studio puts before the names of uploaded files
@@ -69,7 +79,9 @@ class PhotographNames:
     def find_beside(self, path: str) -> list[str]:
         """As ``find``, of a file's path without its own ending: that of the photograph may be in it or not."""
         exact = self._exact
-        return self._first(path, exact.whole, exact.called) or self._first(path, exact.stems, exact.stem_called)
+        return self._first(path, exact.whole, exact.called) or self._first(
+            path, exact.stems, exact.stem_called
+        )
 
     def beside(self, files: Iterable[str]) -> dict[str, list[str]]:
         """``find_beside`` of each file; the photograph that one file names whole is none of another's.
@@ -111,9 +123,7 @@ class PhotographNames:
             part in _NO_CLASSES or (self._word and SPLIT_WORDS.get(part) == self._word) for part in parts
         )
 
-    def _first(
-        self, name: str, paths: Mapping[str, list[str]], called: Mapping[str, list[str]]
-    ) -> list[str]:
+    def _first(self, name: str, paths: Mapping[str, list[str]], called: Mapping[str, list[str]]) -> list[str]:
         keys = [path_key(spelled) for spelled in dict.fromkeys((name, address_path(name)))]
         for key in keys:
             for end in self._ends(key):

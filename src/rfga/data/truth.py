@@ -14,12 +14,13 @@ import numpy as np
 
 from rfga.data.coco import box_edges, gather_coco, read_coco
 from rfga.data.gathered import Gathered
-from rfga.data.images import find_images, opened, read_size, upright_grey
+from rfga.data.images import opened, read_size, upright_grey
 from rfga.data.labelstudio import LabelStudioTruth, is_labelstudio
 from rfga.data.marked import BoxTruth, Marked, size_error
 from rfga.data.metadata import MetadataTruth, find_masks, is_metadata, read_metadata
 from rfga.data.remarks import Remark
 from rfga.data.voc import VocTruth, is_voc
+from rfga.data.walk import find_images
 from rfga.data.yolo import YoloTruth
 from rfga.data.yolo_layout import is_yolo
 from rfga.types import MASK_BACKGROUND, MASK_IGNORED, MASK_OBJECT, ByteArray, Truth, UserError

@@ -10,11 +10,11 @@ from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree
 
 from rfga.data.gathered import Gathered
-from rfga.data.images import find_images
 from rfga.data.marked import BoxTruth, Marked
 from rfga.data.naming import PhotographNames
 from rfga.data.remarks import Remarks
 from rfga.data.spelling import path_key
+from rfga.data.walk import find_images
 from rfga.types import UserError
 from rfga.untrusted import read_text
 

@@ -96,7 +96,12 @@ def _read_line(line: str, described: Description, where: str) -> tuple[str, list
         remedy = "drop the confidence" if len(numbers) == 5 else "correct it"
         raise UserError(f"expected class x y width height, found {line!r:.80} in {where}: {remedy}")
     whole, _, rest = first.partition(".")
-    if not whole.isdecimal() or len(whole) > _MOST_DIGITS or rest.strip("0") or int(whole) not in described.names:
+    if (
+        not whole.isdecimal()
+        or len(whole) > _MOST_DIGITS
+        or rest.strip("0")
+        or int(whole) not in described.names
+    ):
         raise UserError(
             f"expected the number of a class out of {min(described.names, default=0)} to "
             f"{max(described.names, default=0)}, found {first!r:.40} in {where}: correct it or the names"

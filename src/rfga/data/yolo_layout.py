@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rfga.data.images import find_images
 from rfga.data.naming import SPLIT_WORDS
 from rfga.data.spelling import path_key
+from rfga.data.walk import find_images
 from rfga.types import UserError
 from rfga.untrusted import parse_yaml, read_text
 
@@ -85,11 +85,15 @@ def label_files(root: Path, split: str) -> dict[str, Path]:
         UserError: there is no such folder.
     """
     folders = [root / "labels", *(root / name / "labels" for name in _split_folders(root, split))]
-    folders += [root / name for name, of in _CVAT_FOLDERS.items() if SPLIT_WORDS.get(split.casefold(), of) == of]
+    folders += [
+        root / name for name, of in _CVAT_FOLDERS.items() if SPLIT_WORDS.get(split.casefold(), of) == of
+    ]
     found: dict[str, Path] = {}
     for folder in filter(Path.is_dir, folders):
         for name in sorted(find_images(folder, (".txt",))):
-            found[name if name not in found else f"{folder.relative_to(root).as_posix()}/{name}"] = folder / name
+            found[name if name not in found else f"{folder.relative_to(root).as_posix()}/{name}"] = (
+                folder / name
+            )
     beside = (root / "classes.txt").is_file()
     if not any(folder.is_dir() for folder in folders) and beside:
         found = {name: root / name for name in sorted(find_images(root, (".txt",)))}
