@@ -16,8 +16,8 @@ from rfga.types import UserError
 from rfga.untrusted import parse_json, read_text
 
 _CROWDS = (
-    "expected boxes of single objects, found {count} marked iscrowd, as groups are (first: {first}): they are "
-    "left out, so set iscrowd to 0 where one object is outlined, since some tools set it for every mask"
+    "expected boxes of single objects, found {count} marked iscrowd, as groups are (first: {first}): they "
+    "are left out, so set iscrowd to 0 where one object is outlined, since some tools set it for every mask"
 )
 
 
@@ -164,7 +164,7 @@ def _load_json(path: Path) -> dict[str, Any]:
 
 
 def _items(content: dict[str, Any], key: str, path: Path) -> Iterator[tuple[dict[str, Any], str]]:
-    """The entries of the list ``key``, each with words that say where it stands; no object is an empty one."""
+    """The entries of the list ``key``, each with where it stands; what is no object is empty."""
     items = content.get(key)
     if not isinstance(items, list):
         raise UserError(f"expected a list of objects under {key!r}, found none in {path}: give COCO JSON")

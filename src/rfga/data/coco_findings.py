@@ -41,12 +41,12 @@ def coco_findings(path: Path, of: TruthOf) -> Iterator[Finding]:
         for _, box in named:
             numbers = box_numbers(box)
             if numbers is None:
-                said = f"expected bbox as four finite numbers, found {box.numbers!s:.60} in {box.where}: correct it"
-                yield _finding(of, "box_malformed", index, said)
+                said = f"expected bbox as four finite numbers, found {box.numbers!s:.60} in {box.where}"
+                yield _finding(of, "box_malformed", index, f"{said}: correct it")
                 continue
             usable = True
             if size_hw[0]:  # else the photograph cannot be read, which is said elsewhere
-                # Boxes are judged in the pixels that the file speaks of: a wrong size is one mistake, not two.
+                # Judged in the pixels that the file speaks of: a wrong size is one mistake, not two.
                 sizes_hw.append(image.size_hw or (float(size_hw[0]), float(size_hw[1])))
                 marked.append(MarkedBox(index, numbers, box.where))
         if usable:

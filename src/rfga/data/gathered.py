@@ -1,4 +1,4 @@
-"""Truth on its way from files to photographs: each photograph once, and nothing lost without being counted."""
+"""Truth on its way from files to photographs: each photograph once, and whatever is lost is counted."""
 
 from __future__ import annotations
 

@@ -22,8 +22,8 @@ _PREDICTED = (
     "predictions are no truth until somebody submits them"
 )
 _OTHER_IMAGE = (
-    "expected 'photograph' of 'data' to be the image that is shown, found {count} tasks that name another one "
-    "(first: {first}): the image counts"
+    "expected 'photograph' of 'data' to be the image that is shown, found {count} tasks that name another "
+    "one (first: {first}): the image counts"
 )
 
 Shown = tuple[str, int, str]  # key of 'data', place in its list, name of a photograph

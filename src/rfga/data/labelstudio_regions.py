@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, TypeGuard
 
 from rfga.data.marked import Marked
 from rfga.data.remarks import Remarks
@@ -15,7 +15,7 @@ MOST_DEGREES = 1.0
 _SIDES = ("x", "y", "width", "height")
 _OTHER_SHAPES = ("polygon", "brush", "ellipse", "keypoint", "bitmask", "vector", "rectangle")
 _OTHERS = "expected rectangles with a label, found {count} other regions (first: {first}): left out"
-_SLANTED = "expected upright boxes, found {count} turned by up to a degree (first: {first}): they are taken as upright"
+_SLANTED = "expected upright boxes, found {count} turned by up to a degree (first: {first}): taken as upright"
 
 
 def add_box(item: dict[str, Any], where: str, image: Marked, remarks: Remarks) -> None:
@@ -58,7 +58,7 @@ def _add(item: dict[str, Any], kind: str, where: str, image: Marked, remarks: Re
 
 
 def _size(item: dict[str, Any]) -> tuple[float, float] | None:
-    height, width = item.get("original_height"), item.get("original_width")
+    height, width = (item.get(key) for key in ("original_height", "original_width"))
     if _is_number(height) and _is_number(width) and height > 0 and width > 0:
         return height, width
     return None
@@ -83,11 +83,11 @@ def _edges(
             f"expected upright boxes, found one turned by {angle!s:.20} degrees in {where}: draw it upright"
         )
     if angle != 90 * quarters:
-        remarks.count("truth_left_out", _SLANTED, f"{angle:g} degrees in {where}")
+        remarks.count("truth_claims", _SLANTED, f"{angle:g} degrees in {where}")
     if quarters % 2 and size_hw is None:
         raise UserError(
-            f"expected original_width and original_height of a box turned by {angle:g} degrees, found none in "
-            f"{where}: draw it upright"
+            f"expected original_width and original_height of a box turned by {angle:g} degrees, found none "
+            f"in {where}: draw it upright"
         )
     # Clockwise around the corner x, y; a fraction of the width is another one of the height.
     ratio = 1.0 if size_hw is None else size_hw[0] / size_hw[1]  # height over width
@@ -100,5 +100,5 @@ def _edges(
     }[quarters % 4]
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -77,7 +77,9 @@ class BoxTruth:
         # What was left out is why nothing remains, unless names do not fit.
         if self.remarks and not self.missing_images:
             more = f" (and {len(self.remarks) - 1} more)" if len(self.remarks) > 1 else ""
-            raise UserError(f"{self.remarks[0][1]}{more}")
+            found = f"expected boxes of the photographs in {self._split_folder}, found none in {path}: "
+            sentence = f"{self.remarks[0][1]}{more}"
+            raise UserError(sentence if str(path) in sentence else found + sentence)
         first = f", as {self.missing_images[0]!r:.100}" if self.missing_images else ""
         besides = "".join(f"; {sentence}" for _, sentence in self.remarks[:1])
         raise UserError(
@@ -160,9 +162,10 @@ class OwnClass:
             self._tell("truth_spelling", _NEARLY, f"{own[0][0]!r} for {folder!r}")
         if len(own) < len(boxes):
             others = sorted({name for name, _ in boxes} - {name for name, _ in own})
-            if not own:
+            if own:
+                self._tell("truth_left_out", _OTHERS, image_id, len(boxes) - len(own))
+            else:
                 self._tell("other_class", _ONLY_OTHERS, f"{', '.join(others)} in {image_id}")
-            self._tell("truth_left_out", _OTHERS, image_id, len(boxes) - len(own))
         return own
 
     def _tell(self, kind: str, sentence: str, where: str, times: int = 1) -> None:

@@ -77,32 +77,33 @@ class PhotographNames:
         return self._first(name, self._exact.whole, self._exact.called if alone else {})
 
     def find_beside(self, path: str) -> list[str]:
-        """As ``find``, of a file's path without its own ending: that of the photograph may be in it or not."""
-        exact = self._exact
-        return self._first(path, exact.whole, exact.called) or self._first(
-            path, exact.stems, exact.stem_called
-        )
+        """As ``find``, of a file's path without its own ending, with that of the photograph or without."""
+        return self._first_beside(path, self._exact)
 
     def beside(self, files: Iterable[str]) -> dict[str, list[str]]:
-        """``find_beside`` of each file; the photograph that one file names whole is none of another's.
+        """``find_beside`` of each file; of photographs that differ in their ending alone, none twice.
 
         Example:
             >>> PhotographNames(["a.jpg", "a.png"], "val").beside(["a.txt", "a.png.txt"])
             {'a.txt': ['a.jpg'], 'a.png.txt': ['a.png']}
         """
-        stems = {file: file.rpartition(".")[0] for file in files}
-        found = {file: self.find_beside(stem) for file, stem in stems.items()}
-        whole = {one for file, stem in stems.items() if len(found[file]) == 1 for one in self.find(stem)}
-        return {
-            file: [one for one in ids if one not in whole] if len(ids) > 1 else ids
-            for file, ids in found.items()
-        }
+        found = {file: self.find_beside(file.rpartition(".")[0]) for file in files}
+        open_ones = [file for file, ids in found.items() if len(ids) > 1 and _in_one_folder(ids)]
+        while open_ones:
+            sure = {ids[0] for ids in found.values() if len(ids) == 1}
+            left = {file: [one for one in found[file] if one not in sure] for file in open_ones}
+            if all(left[file] == found[file] for file in open_ones):
+                break
+            found |= left
+            open_ones = [file for file in open_ones if len(left[file]) > 1]
+        return found
 
     def find_in_any_case(self, name: str, *, beside: bool = False) -> list[str]:
         """As ``find``, or ``find_beside``, upper and lower case counting as the same."""
         folded, name = self._folded, name.casefold()
-        found = self._first(name, folded.whole, folded.called)
-        return found or (self._first(name, folded.stems, folded.stem_called) if beside else [])
+        if beside:
+            return self._first_beside(name, folded)
+        return self._first(name, folded.whole, folded.called)
 
     def is_elsewhere(self, name: str) -> bool:
         """Whether a name is of another split."""
@@ -122,6 +123,10 @@ class PhotographNames:
         return all(
             part in _NO_CLASSES or (self._word and SPLIT_WORDS.get(part) == self._word) for part in parts
         )
+
+    def _first_beside(self, path: str, index: _Index) -> list[str]:
+        whole = self._first(path, index.whole, index.called)
+        return list(dict.fromkeys([*whole, *self._first(path, index.stems, index.stem_called)]))
 
     def _first(self, name: str, paths: Mapping[str, list[str]], called: Mapping[str, list[str]]) -> list[str]:
         keys = [path_key(spelled) for spelled in dict.fromkeys((name, address_path(name)))]
@@ -168,6 +173,10 @@ class _Index:
             self.stems.setdefault(str(path.with_suffix("")), []).append(image_id)
             self.called.setdefault(path.name, []).append(image_id)
             self.stem_called.setdefault(path.stem, []).append(image_id)
+
+
+def _in_one_folder(image_ids: Iterable[str]) -> bool:
+    return len({PurePosixPath(image_id).parent for image_id in image_ids}) == 1
 
 
 def address_path(address: str) -> str:

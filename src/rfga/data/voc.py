@@ -21,9 +21,9 @@ from rfga.untrusted import read_text
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _DECLARATIONS = ("<!DOCTYPE", "<!ENTITY")
 _STALE = (
-    "expected the photograph that each XML file lies at in its <filename>, too, found {count} files that name "
-    "another one there (first: {first}): each is taken as that of its own place, so correct it where that is "
-    "wrong"
+    "expected the photograph that each XML file lies at in its <filename>, too, found {count} files that "
+    "name another one there (first: {first}): each is taken as that of its own place, so correct it where "
+    "that is wrong"
 )
 _DIFFICULT = "expected objects to find, found {count} marked difficult (first: in {first}): left out"
 
@@ -196,8 +196,8 @@ def _box(item: ElementTree.Element, path: Path) -> tuple[str, list[float]]:
         value = _number(box, tag)
         if value is None:
             raise UserError(
-                f"expected a number as {tag} of {box.tag}, found {(box.findtext(tag) or '').strip()!r:.60} in "
-                f"{path}: correct it"
+                f"expected a number as {tag} of {box.tag}, found {(box.findtext(tag) or '').strip()!r:.60} "
+                f"in {path}: correct it"
             )
         corners.append(value)
     xmin, ymin, xmax, ymax = corners

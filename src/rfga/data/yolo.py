@@ -38,8 +38,8 @@ class YoloTruth(BoxTruth):
         gathered = Gathered[Marked](image_ids, split_folder)
         files = label_files(described.root, split_folder.name)
         for name, found in gathered.names.beside(files).items():
-            found = _told_apart(found, described, split_folder.name)
-            image_id = gathered.one(name, _renamed(name, found, described, gathered))
+            own = _told_apart(found, described, split_folder.name)
+            image_id = gathered.one(name, _renamed(name, own, described, gathered))
             if image_id is None:
                 continue
             boxes = _read_labels(files[name], described, gathered.remarks)
@@ -63,10 +63,10 @@ def _renamed(name: str, own: list[str], described: Description, gathered: Gather
     if stated is None:
         return own
     found = gathered.names.find(stated)
-    if own and found and found[0] not in own:
+    both = [image_id for image_id in own if image_id in found]
+    if own and found and not both:
         gathered.remarks.count("truth_claims", _RENAMED, f"{name}, which names {stated}")
-        return own
-    return found or own
+    return both or own or found
 
 
 def _read_labels(file: Path, described: Description, remarks: Remarks) -> list[tuple[str, list[float]]]:

@@ -84,24 +84,23 @@ def label_files(root: Path, split: str) -> dict[str, Path]:
     Raises:
         UserError: there is no such folder.
     """
+    word = SPLIT_WORDS.get(split.casefold())
     folders = [root / "labels", *(root / name / "labels" for name in _split_folders(root, split))]
-    folders += [
-        root / name for name, of in _CVAT_FOLDERS.items() if SPLIT_WORDS.get(split.casefold(), of) == of
-    ]
-    found: dict[str, Path] = {}
-    for folder in filter(Path.is_dir, folders):
-        for name in sorted(find_images(folder, (".txt",))):
-            found[name if name not in found else f"{folder.relative_to(root).as_posix()}/{name}"] = (
-                folder / name
-            )
-    beside = (root / "classes.txt").is_file()
-    if not any(folder.is_dir() for folder in folders) and beside:
-        found = {name: root / name for name in sorted(find_images(root, (".txt",)))}
-    elif not any(folder.is_dir() for folder in folders):
+    folders += [root / name for name, of in _CVAT_FOLDERS.items() if word in (None, of)]
+    folders = [folder for folder in folders if folder.is_dir()]
+    if not folders and (root / "classes.txt").is_file():
+        folders = [root]
+    if not folders:
         raise UserError(
             f"expected the label files of {root} in labels or {split}/labels, found neither: put them there"
         )
-    return {name: path for name, path in found.items() if path.name not in _NO_LABELS}
+    found: dict[str, Path] = {}
+    for folder in folders:
+        for name in sorted(find_images(folder, (".txt",))):
+            if Path(name).name not in _NO_LABELS:
+                key = name if name not in found else f"{folder.relative_to(root).as_posix()}/{name}"
+                found[key] = folder / name
+    return found
 
 
 def read_lines(file: Path) -> list[str]:
