@@ -9,7 +9,7 @@ import codecs
 import json
 import math
 from pathlib import Path, PurePath
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 
@@ -132,7 +132,9 @@ class _PlainLoader(yaml.SafeLoader):
 class _TextLoader(_PlainLoader):
     """Lists and mappings of texts."""
 
-    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.yaml_implicit_resolvers = {}  # what turns a text into a number or another value
 
 
 _PlainLoader.add_constructor("tag:yaml.org,2002:int", _PlainLoader.construct_plain_int)
