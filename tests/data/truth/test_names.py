@@ -254,3 +254,64 @@ def test_a_class_in_another_case_is_taken_and_told(val: Path, kind: str) -> None
     assert reader.truth(IDS[1]) is None
     assert {said for said, _ in reader.remarks} == {"truth_spelling", "other_class"}
     assert any("'Church' for 'church'" in sentence for _, sentence in reader.remarks)
+
+
+def test_stale_file_names_in_voc_lose_against_the_files_place(val: Path) -> None:
+    """Photographs and XML were renamed together and the tags were left: those of 8 of 8 name others."""
+    ids = [f"church/c{n}.png" for n in range(8)]
+    for n, image_id in enumerate(ids):
+        Image.new("RGB", (WIDTH, HEIGHT)).save(val / image_id)
+        path = val.parent / "voc" / f"church/c{n}.xml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        stale = voc_text("church", filename=f"c{(n + 3) % 8}.png", folder="church")
+        path.write_text(stale.replace("<xmin>9", f"<xmin>{n + 1}"))
+    reader = open_truth(val.parent / "voc", val, ids)
+    assert [boxes(reader, image_id) for image_id in ids] == [[[n, *BOX[1:]]] for n in range(8)]
+    ((said, sentence),) = reader.remarks
+    assert said == "truth_claims"
+    assert (
+        "found 8 files that name another one there (first: church/c0.xml, which names church/c3.png)"
+        in sentence
+    )
+
+
+@pytest.mark.parametrize(
+    ("file", "tags", "expected"),
+    [
+        ("c0.xml", {"filename": "c 1.jpg"}, [IDS[0]]),  # all in one folder; the place counts, too
+        ("x.xml", {"filename": "c0"}, [IDS[0]]),
+        ("Annotations/x.xml", {"filename": "church/c0.png"}, [IDS[0]]),
+        ("Annotations/church/c0.xml", {"filename": "c0.png", "folder": "images"}, [IDS[0]]),
+        ("c0.xml", {"filename": "c0.png", "folder": "VOC2012"}, [IDS[0]]),
+        ("c0.xml", {"filename": "c0.png", "folder": "tench"}, []),  # church has that name alone
+        ("c0.xml", {"filename": "c0.png", "path": "/home/x/tench/c0.png"}, []),
+        ("c0.xml", {"filename": "c0.png", "path": "C:\\x\\church\\c0.png"}, [IDS[0]]),
+        ("c0.xml", {"filename": "c0.png", "path": "/home/x/train/church/c0.png"}, []),
+        ("train/church/c0.xml", {"filename": "c0.png", "folder": "church"}, []),
+        ("c2.xml", {"filename": "c2.jpg", "folder": "tench"}, [IDS[2]]),
+    ],
+)
+def test_what_voc_files_claim(val: Path, file: str, tags: dict[str, str], expected: list[str]) -> None:
+    path = val.parent / "voc" / file
+    path.parent.mkdir(parents=True)
+    path.write_text(voc_text("thing", **tags))
+    (val.parent / "voc" / "church").mkdir(exist_ok=True)
+    (val.parent / "voc" / "church" / "c 1.xml").write_text(voc_text("thing"))
+    reader = open_truth(val.parent / "voc", val, IDS)
+    known = [image_id for image_id in IDS if image_id not in reader.images_without_truth]
+    assert known == sorted({*expected, IDS[1]}, key=IDS.index)
+
+
+def test_equal_stems_in_folders_nested_by_class(val: Path) -> None:
+    """Each class numbers its photographs anew, as most collections do."""
+    ids = ["church/0.png", "tench/0.png", "tench/sea/0.png"]
+    for number, image_id in enumerate(ids):
+        (val / image_id).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (WIDTH, HEIGHT)).save(val / image_id)
+        path = (val.parent / "voc" / "Annotations" / image_id).with_suffix(".xml")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = voc_text(image_id.partition("/")[0], filename="0.png")
+        path.write_text(text.replace("<xmin>9", f"<xmin>{number + 1}"))
+    reader = open_truth(val.parent / "voc", val, ids)
+    assert [boxes(reader, image_id) for image_id in ids] == [[[n, *BOX[1:]]] for n in range(3)]
+    assert reader.remarks == ()

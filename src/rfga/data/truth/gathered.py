@@ -27,19 +27,20 @@ class Gathered(Generic[T]):
         self.remarks = Remarks()
         self._where: dict[str, str] = {}  # the first entry of each photograph
 
-    def one(self, name: str, found: Sequence[str] | None = None) -> str | None:
+    def one(self, name: str, found: Sequence[str] | None = None, *, in_any_case: bool = True) -> str | None:
         """The photograph that a name is of; None, and counted, where it is of none or may be of several.
 
         Args:
             name: as the truth has it.
             found: the photographs that it may be of, where it is a file beside its photograph.
+            in_any_case: where there is none, upper and lower case may count as the same.
         """
         beside, stem = found is not None, name if found is None else name.rpartition(".")[0]
         found = self.names.find(name) if found is None else found
         if not found and self.names.is_elsewhere(name):
             self.leave_elsewhere(name)
             return None
-        if not found:
+        if not found and in_any_case:
             found = self.names.find_in_any_case(stem, beside=beside)
             if len(found) == 1:
                 said = (

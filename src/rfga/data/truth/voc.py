@@ -62,10 +62,12 @@ class VocTruth(BoxTruth):
             image = _marked(root, path / name, gathered.remarks)
             classes.update(class_name for class_name, _ in image.boxes)
             file, tags = PurePosixPath(name), _tags(root)
-            if gathered.names.tells_no_class(str(file.parent)) and gathered.names.is_elsewhere(tags.path):
+            flat = gathered.names.tells_no_class(str(file.parent))
+            if flat and gathered.names.is_elsewhere(tags.path):
                 gathered.leave_elsewhere(tags.path)
                 continue
-            image_id = gathered.one(name, _photographs(file, tags, gathered))
+            # Where all files lie in one folder, their tags may say that a photograph of this name is another.
+            image_id = gathered.one(name, _photographs(file, tags, gathered), in_any_case=not flat)
             if image_id is not None and image.boxes:
                 gathered.put(image_id, str(path / name), image)
         super().__init__(gathered, classes, split_folder, image_ids)
@@ -136,11 +138,16 @@ def _photographs(file: PurePosixPath, tags: _Tags, gathered: Gathered[Marked]) -
 
 def _own(file: PurePosixPath, tags: _Tags, names: PhotographNames) -> list[str]:
     """The photographs at the file's own place; where that tells no class, its tags may."""
-    if names.tells_no_class(str(file.parent)):
-        for folder in (tags.folder, PurePosixPath(tags.path).parent.name):
-            if names.is_class(folder):
-                return names.find_beside(f"{folder}/{file.stem}")
+    folder = _class_folder(tags, names)
+    if folder and names.tells_no_class(str(file.parent)):
+        return names.find_beside(f"{folder}/{file.stem}")
     return names.find_beside(str(file.with_suffix("")))
+
+
+def _class_folder(tags: _Tags, names: PhotographNames) -> str:
+    """The class folder that tags name; empty where they name none."""
+    folders = (tags.folder, PurePosixPath(tags.path).parent.name)
+    return next((folder for folder in folders if names.is_class(folder)), "")
 
 
 def _stated(file: PurePosixPath, tags: _Tags, names: PhotographNames) -> list[str]:
@@ -153,8 +160,9 @@ def _stated(file: PurePosixPath, tags: _Tags, names: PhotographNames) -> list[st
     elif not names.tells_no_class(str(file.parent)):
         places = [f"{file.parent}/{filename}"]
     else:
+        folder = _class_folder(tags, names)
         places = [tags.path] if PurePosixPath(tags.path).name == filename else []
-        places.append(f"{tags.folder}/{filename}" if names.is_class(tags.folder) else filename)
+        places.append(f"{folder}/{filename}" if folder else filename)
     for place in places:
         # labelImg once left the ending out.
         if found := names.find(place) or names.find_beside(place):
