@@ -159,7 +159,7 @@ def test_what_else_is_left_out_is_counted(val: Path) -> None:
 
 
 def test_one_odd_task_costs_itself_alone(val: Path) -> None:
-    odd = [
+    odd: list[dict[str, Any]] = [
         {"data": {"text": "no image"}, "annotations": []},
         {"data": {"image": "cat/0.jpg"}, "annotations": [3]},
     ]
