@@ -65,6 +65,14 @@ def open_truth(path: Path, split_folder: Path, image_ids: Sequence[str]) -> Trut
     )
 
 
+def truth_notes(reader: TruthReader) -> list[str]:
+    """What a reader has to say before any truth is asked for, a sentence each."""
+    notes = [f"truth: {sentence}" for _, sentence in reader.remarks]
+    if missing := reader.missing_images:
+        notes.append(f"truth of no photograph: {len(missing)} names that are not there (first: {missing[0]})")
+    return notes
+
+
 class CocoTruth(BoxTruth):
     """Boxes of a COCO JSON file.
 
