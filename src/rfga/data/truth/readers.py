@@ -69,7 +69,7 @@ def truth_notes(reader: TruthReader) -> list[str]:
     """What a reader has to say before any truth is asked for, a sentence each."""
     notes = [f"truth: {sentence}" for _, sentence in reader.remarks]
     if missing := reader.missing_images:
-        notes.append(f"truth of no photograph: {len(missing)} names that are not there (first: {missing[0]})")
+        notes.append(f"truth of no photograph: {len(missing)} named that are not there (first: {missing[0]})")
     return notes
 
 
