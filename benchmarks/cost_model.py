@@ -39,8 +39,7 @@ from rfga.data.transforms import Augmentation, eval_transform, train_transform
 from rfga.data.walk import find_images
 from rfga.engine.localizing.localizer import Localizer
 from rfga.engine.run.config import TrainConfig
-from rfga.engine.run.model import build_method
-from rfga.engine.run.pixels import normalised
+from rfga.engine.run.model import build_method, normalised
 from rfga.engine.thresholds.threshold import Threshold
 from rfga.metrics.localization import LocalizationMetrics
 from rfga.types import Truth
