@@ -39,6 +39,8 @@ _ENDINGS = {
     "TIFF": (".tif", ".tiff"),
     "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
     "JPEG2000": (".jp2",),
+    "HEIF": (".heic", ".heif", ".hif"),
+    "AVIF": (".avif",),
 }
 _TURNED = (2, 3, 4, 5, 6, 7, 8)  # EXIF orientations
 

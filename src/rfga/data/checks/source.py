@@ -11,16 +11,8 @@ from rfga.data.base import Dataset, canonical_split
 from rfga.data.checks.findings import Finding
 from rfga.data.folder import FolderDataset, class_folders
 from rfga.data.folder_notes import layout_notes
-from rfga.data.walk import (
-    IMAGE_SUFFIXES,
-    OTHER_PICTURES,
-    find_images,
-    how_to_read,
-    is_folder,
-    is_picture,
-    list_folder,
-    subfolders,
-)
+from rfga.data.formats import IMAGE_SUFFIXES, OTHER_PICTURES, how_to_read
+from rfga.data.walk import find_images, is_folder, is_picture, list_folder, subfolders
 
 
 @dataclass(frozen=True)

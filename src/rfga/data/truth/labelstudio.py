@@ -9,9 +9,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from rfga.data.formats import IMAGE_SUFFIXES
 from rfga.data.truth.marked import BoxTruth, Marked
 from rfga.data.truth.naming import PhotographNames
-from rfga.data.walk import IMAGE_SUFFIXES
 from rfga.types import UserError
 from rfga.untrusted import parse_json
 
