@@ -232,6 +232,8 @@ def _truth_notes(dataset: Dataset, processes: Processes) -> Iterator[str]:
         return
     for name in reader.missing_images:
         yield f"truth of no photograph: {name} is not in the split's folder"
+    for _, sentence in reader.remarks:
+        yield f"truth: {sentence}"
     warnings = processes.gather(reader.warnings())
     # Each begins with the name of its photograph, and these are sorted.
     yield from warnings[0] if processes.alone else sorted({text for found in warnings for text in found})
