@@ -10,7 +10,7 @@ from PIL import Image
 
 from rfga.data.folder import FolderDataset
 from rfga.engine.learning.data import read_training_data
-from rfga.engine.run.config import Runtime
+from rfga.engine.runtime.machine import Runtime
 
 
 def test_what_truth_leaves_out_is_said_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

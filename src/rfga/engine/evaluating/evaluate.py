@@ -19,8 +19,9 @@ from rfga.data.unreadable import require_there
 from rfga.engine.evaluating.gallery import Candidate, choose_gallery
 from rfga.engine.learning.data import checked_samples
 from rfga.engine.localizing.localizer import Localizer
-from rfga.engine.run.config import Runtime, require_batch_size
+from rfga.engine.run.config import require_batch_size
 from rfga.engine.runtime.devices import pick_workers
+from rfga.engine.runtime.machine import Runtime
 from rfga.engine.runtime.processes import Processes
 from rfga.engine.runtime.progress import Meter
 from rfga.engine.runtime.reading import reading_explained
