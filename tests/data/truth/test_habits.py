@@ -285,3 +285,16 @@ def test_photographs_that_viewers_turn_are_told_where_no_size_is_stated(val: Pat
         assert ["found none for 1 photographs" in said for _, said in each.remarks] == [True] * (
             orientation > 1
         )
+
+
+def test_text_files_beside_other_truth_are_no_labels(val: Path) -> None:
+    easy = GOOD.replace("<bndbox>", "<difficult>False</difficult><bndbox>")
+    texts = {
+        "classes.txt": "church\n",
+        "read me.txt": "hello\n",
+        "c0.xml": f"<annotation>{easy}</annotation>",
+    }
+    reader = open_truth(written(val.parent / "voc", texts), val, IDS)
+    assert boxes(reader, IDS[0]) == [BOX]
+    with pytest.raises(UserError, match=r"YOLO's labels, put data\.yaml or classes\.txt beside"):
+        open_truth(written(val.parent / "labels", {"c0.txt": f"0 {LINE}"}), val, IDS)

@@ -83,6 +83,8 @@ class BoxTruth:
             sentence = f"{self.remarks[0][1]}{more}"
             raise UserError(sentence if str(path) in sentence else found + sentence)
         first = f", as {self.missing_images[0]!r:.100}" if self.missing_images else ""
+        if not self.missing_images:
+            remedy = "mark objects in them"
         besides = "".join(f"; {sentence}" for _, sentence in self.remarks[:1])
         raise UserError(
             f"expected boxes of the photographs in {self._split_folder}, found none in {path} (it names "

@@ -126,6 +126,8 @@ class MaskTruth:
         self.images_without_truth = tuple(image_id for image_id in image_ids if image_id not in self._masks)
         if not self._masks:
             besides = "".join(f"; {sentence}" for _, sentence in self.remarks[:1])
+            if any(True for _ in find_images(path, (".txt",))):
+                besides += "; or, if these are YOLO's labels, put data.yaml or classes.txt beside them"
             raise UserError(
                 f"expected masks of the photographs in {split_folder}, found {len(self.missing_images)} PNG "
                 f"files in {path} and none at a photograph's relative path: name them CLASS/NAME.png{besides}"
