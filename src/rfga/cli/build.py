@@ -24,7 +24,7 @@ def add_build(command: ArgumentParser) -> None:
     add(
         "--out", type=str, required=True, help="folder for the check, the run, the boxes and the review sheet"
     )
-    add("--method", choices=METHOD_NAMES, default="rfga-spread", help="how the network learns to localize")
+    add("--method", choices=METHOD_NAMES, default="foreground", help="how the network learns to localize")
     add("--set", action="append", type=str, default=[], metavar="KEY=VALUE", help="an option of the method")
     add("--format", type=str, default=",".join(FORMATS), help=f"joined by commas: {', '.join(FORMATS)}")
     add(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -80,15 +80,16 @@ class Method(nn.Module, ABC):
             labels: (B,) or (B, n) classes to map; by default the most probable one of each image.
         """
 
-    normalisation: ClassVar[str] = "minmax"
-    """Of its score maps, where no other is asked for (``rfga.geometry.maps.NORMALISATIONS``)."""
-
     def passes(self) -> Sequence[Sequence[Pass]]:
         """For a method that learns in closed form: the looks at the collection, in order, each of some passes.
 
         The passes of one look see the same photographs at once. Where there are looks, no loss is minimised.
         """
         return ()
+
+    def learned(self) -> dict[str, float]:
+        """What a method that learns by passes found out of the collection, by name."""
+        return {}
 
     def pretrained_parameters(self) -> list[nn.Parameter]:
         """Those that may come from a weights file; all others are new and learn faster."""

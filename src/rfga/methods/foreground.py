@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import zip_longest
-from typing import ClassVar, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rfga.backbones.base import Backbone
@@ -25,6 +25,7 @@ COLLECTION_MARGIN = 1.1
 UNSURE_RATIO = 1.5
 """Where one for all misses so many times what the classes' own do, what they call object contradicts itself."""
 
+_SECOND = "seeding.backbone."
 FOLDS, MANY_CLASSES = 5, 100
 """Parts of which one is left out in turn; of more classes there are two, so that the sums stay small."""
 
@@ -33,7 +34,7 @@ class Choice(NamedTuple):
     """What the collection says of its discriminants, without any box."""
 
     share: float  # of the collection in a class's discriminant
-    error: float  # mean squared miss of seeds in photographs that were left out, of the chosen discriminants
+    seed_error: float  # mean squared miss of seeds in photographs that were left out, of the chosen discriminants
     ratio: float  # that of one for the collection, divided by that of one a class
 
 
@@ -63,7 +64,6 @@ class Foreground(Method):
         torch.Size([2, 1, 32, 48])
     """
 
-    normalisation: ClassVar[str] = "none"
     means: Tensor
     discriminants: Tensor
 
@@ -87,7 +87,16 @@ class Foreground(Method):
         self.register_buffer("means", torch.zeros(sum(self._widths)))
         self.register_buffer("discriminants", torch.zeros(num_classes, 1 + sum(self._widths)))
         self.choice: Choice | None = None
+        self.register_state_dict_post_hook(_without_second_backbone)
+        self.register_load_state_dict_pre_hook(_with_second_backbone)
         self._folds = FOLDS if num_classes <= MANY_CLASSES else 2
+
+    @classmethod
+    def over(cls, seeding: Method, **options: Any) -> Self:
+        """The foreground of a collection whose seeds are another method's maps, trained or not yet."""
+        made = cls(seeding.backbone, seeding.num_classes, **options)
+        made.seeding = seeding
+        return made
 
     def loss(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """That of the classifier whose maps are the seeds."""
@@ -142,6 +151,11 @@ class Foreground(Method):
         finer = stages[min(1, len(stages) - 1)]
         return finer.shape[2], finer.shape[3]
 
+    def learned(self) -> dict[str, float]:
+        """The choice of discriminants, and what the classifier has found."""
+        own = {} if self.choice is None else self.choice._asdict()
+        return {**self.seeding.learned(), **own}
+
     def _no_means(self) -> Sums:
         zeros = torch.zeros(len(self.means), dtype=torch.float64)
         return {"count": torch.zeros((), dtype=torch.float64), "features": zeros}
@@ -179,6 +193,18 @@ class Foreground(Method):
         self.discriminants.copy_(discriminants(every.over(1), self.choice.share))
 
 
+def _without_second_backbone(module: nn.Module, state: dict[str, Any], prefix: str, _: Any) -> None:
+    """Both the method and its classifier hold the network: its weights are kept once."""
+    for name in [name for name in state if name.startswith(f"{prefix}{_SECOND}")]:
+        del state[name]
+
+
+def _with_second_backbone(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    first = f"{prefix}backbone."
+    for name in [name for name in state if name.startswith(first)]:
+        state[f"{prefix}{_SECOND}{name.removeprefix(first)}"] = state[name]
+
+
 def discriminants(of_classes: SeedSums, share: float) -> Tensor:
     """(K, D) of the sums (K, ...) of the classes, ``share`` of the collection's in each."""
     collection = of_classes.over(0)
@@ -199,7 +225,7 @@ def choose(sums: SeedSums) -> Choice:
 
 def judged(sums: SeedSums, share: float) -> Choice:
     """What the collection says of a share that was asked for."""
-    return choose(sums)._replace(share=share, error=left_out_error(sums, share))
+    return choose(sums)._replace(share=share, seed_error=left_out_error(sums, share))
 
 
 def left_out_error(sums: SeedSums, share: float) -> float:

@@ -37,6 +37,7 @@ class RidgeCAM(CAM):
     def __init__(self, backbone: Backbone, num_classes: int) -> None:
         super().__init__(backbone, num_classes)
         self._solved: Ridge | None = None
+        self._sharpness = 1.0
 
     def passes(self) -> Sequence[Sequence[Pass]]:
         """One look to solve for the classifier, one to see how sure it may be."""
@@ -44,6 +45,10 @@ class RidgeCAM(CAM):
             (Pass("classes", self._no_classes, self._add_classes, self._solve_classes),),
             (Pass("sharpness", self._no_surprises, self._add_surprises, self._sharpen),),
         )
+
+    def learned(self) -> dict[str, float]:
+        """The strength of the regularisation, in units of the features' mean variance, and the sharpness."""
+        return {} if self._solved is None else {"strength": self._solved.strength, "sharpness": self._sharpness}
 
     def _pooled(self, images: Tensor) -> Tensor:
         return self.backbone(images).mean((2, 3)).double()
@@ -77,7 +82,8 @@ class RidgeCAM(CAM):
     @torch.no_grad()
     def _sharpen(self, sums: Sums) -> None:
         if self._solved is not None:
-            self._set_head(self._solved, SHARPNESS[int(sums["surprises"].argmin())])
+            self._sharpness = SHARPNESS[int(sums["surprises"].argmin())]
+            self._set_head(self._solved, self._sharpness)
 
     def _set_head(self, solved: Ridge, factor: float) -> None:
         weights, mean, shares, *_ = solved

@@ -33,8 +33,8 @@ from rfga.types import SPLITS, UserError
 CHECK, RUN, BOXES = "check", "run", "boxes"
 """The stages' folders below the one that is built."""
 
-BUILD_METHOD = "rfga-spread"
-"""The method whose boxes were the best (docs/research/rfga-log.md)."""
+BUILD_METHOD = "foreground"
+"""The method whose boxes were the best (docs/research/one-pass-log.md)."""
 
 LOOK_FIRST = 5  # classes whose boxes are the least sure
 

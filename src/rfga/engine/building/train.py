@@ -105,8 +105,9 @@ def _splits_to_measure(run: RunFolder, dataset: Dataset) -> list[str]:
 
 
 def _settings_of(command: TrainCommand, recipe: Recipe | None) -> dict[str, Any]:
-    """The recipe's settings, overridden by the flags."""
-    return _over(recipe.train if recipe else {}, {**command.settings, "options": command.options})
+    """The recipe's settings, overridden by the flags; an image size that is given is not chosen."""
+    found = _over(recipe.train if recipe else {}, {**command.settings, "options": command.options})
+    return {"choose_size": False, **found} if "image_size" in found else found
 
 
 def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from rfga.engine.learning.lightning_processes import trainer_processes
 from rfga.engine.learning.loggers import require_loggers
 from rfga.engine.learning.module import TrainingModule
 from rfga.engine.learning.parameter_groups import parameter_groups
+from rfga.engine.learning.passes import Passes
 from rfga.engine.learning.resume import (
     Checkpoint,
     read_checkpoint,
@@ -46,7 +47,7 @@ from rfga.engine.runtime.machine import Runtime
 from rfga.engine.runtime.processes import Processes
 from rfga.engine.runtime.progress import announcer
 from rfga.engine.runtime.reading import reading_explained
-from rfga.engine.thresholds.threshold import run_threshold
+from rfga.engine.thresholds.threshold import own_level, run_threshold
 from rfga.files import remove_leftovers
 from rfga.methods.base import Method
 from rfga.types import UserError
@@ -108,13 +109,18 @@ def train(
     say(_summary(config, data, method, device))
     if not processes.alone:
         say(_processes_sentence(config, processes))
-    first_epoch = checkpoint.epochs_done if checkpoint else 0
-    loaders = data_loaders(data, config, pick_workers(runtime, device), first_epoch, processes)
-    # Every process helps to measure, one logs.
-    watchers = [EpochLog(loggers if processes.first else (), run, data, config)] if loggers else []
-    fit(method, config, loaders, run, runtime, checkpoint, watchers)
+    if method.passes():
+        config = Passes(method, data, config, run, runtime).learn()
+    else:
+        first_epoch = checkpoint.epochs_done if checkpoint else 0
+        loaders = data_loaders(data, config, pick_workers(runtime, device), first_epoch, processes)
+        # Every process helps to measure, one logs.
+        watchers = [EpochLog(loggers if processes.first else (), run, data, config)] if loggers else []
+        fit(method, config, loaders, run, runtime, checkpoint, watchers)
 
     def finish() -> None:
+        if method.passes():
+            run.update_metrics(learned=method.learned())
         _estimate_threshold(method, config, data, run, runtime)
         run.write_model(method.state_dict())  # the last, as the sign of a finished run
 
@@ -126,6 +132,9 @@ def _estimate_threshold(
     method: Method, config: TrainConfig, data: TrainingData, run: RunFolder, runtime: Runtime
 ) -> None:
     """Keep what training photographs say of the threshold; the method comes back where it was."""
+    if config.normalisation == "none":
+        run.update_metrics(label_free={"none": own_level(len(data.train))})
+        return
     device = next(method.parameters()).device
     threshold = run_threshold({}, config.normalisation)
     localizer = Localizer(method, data.dataset.classes, config, threshold, pick_device(runtime.device))

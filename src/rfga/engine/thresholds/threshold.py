@@ -13,7 +13,7 @@ from rfga.types import UserError
 POSTHOC_KEY = "posthoc"  # in metrics.json: what was measured of maps that are not the method's own
 LABEL_FREE_KEY = "label_free"  # in metrics.json: what was estimated without boxes, by normalisation
 VAL, LABEL_FREE, FIXED = "val", "label-free", "fixed"
-FIXED_THRESHOLDS = {"minmax": 0.3, "max": 0.25, "pas": 0.35, "ivr": 0.02}
+FIXED_THRESHOLDS = {"minmax": 0.3, "max": 0.25, "pas": 0.35, "ivr": 0.02, "none": 0.5}
 """Where nothing better is known, by the normalisation of the maps (measured: docs/measurements.md)."""
 
 
@@ -45,6 +45,11 @@ def run_threshold(metrics: Mapping[str, Any], normalisation: str, maps: str = OW
     if estimated is not None:
         return Threshold(estimated, LABEL_FREE)
     return Threshold(FIXED_THRESHOLDS[normalisation], FIXED)
+
+
+def own_level(photographs: int) -> dict[str, Any]:
+    """What a run keeps where a method's maps are shares of object: they are cut at a half."""
+    return {"estimator": "own level", "threshold": FIXED_THRESHOLDS["none"], "photographs": photographs, "all": {}}
 
 
 def threshold_sentence(threshold: Threshold, given: bool = False) -> str:
