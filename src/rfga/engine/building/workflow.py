@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from rfga.engine.runtime.joining import joined
 from rfga.engine.runtime.progress import announcer
 from rfga.engine.thresholds.sources import threshold_sources
 from rfga.engine.thresholds.threshold import FIXED, parse_threshold, threshold_sentence
+from rfga.files import claimed
 from rfga.methods import METHODS
 from rfga.types import UserError
 
@@ -91,15 +93,10 @@ def _train_and_report(command: TrainCommand, runtime: Runtime) -> dict[str, Any]
         followed = recipe_record(recipe, config)
     if followed:
         source["recipe"] = followed
-    train(
-        config,
-        dataset,
-        run,
-        runtime=runtime,
-        policy=command.policy,
-        source=source,
-        loggers=command.loggers,
-    )
+    with ExitStack() as claims:
+        runtime.processes.agree(lambda: claims.enter_context(claimed(run.path, "rfga train")))
+        policy, loggers = command.policy, command.loggers
+        train(config, dataset, run, runtime=runtime, policy=policy, source=source, loggers=loggers)
     splits = [split for split in _splits_to_measure(run, dataset) if dataset.samples(split)]
     for split in splits:
         if not (was_finished and split in _measured(run)):
