@@ -13,10 +13,10 @@ from rfga.data import open_dataset
 from rfga.data.base import Dataset
 from rfga.data.synthetic.dataset import SyntheticDataset
 from rfga.data.transforms import eval_transform
-from rfga.engine.building.workflow import EvaluateCommand, evaluate_run
+from rfga.engine.evaluating.command import EvaluateCommand, evaluate_run
 from rfga.engine.evaluating.evaluate import Evaluation, EvaluationOptions, evaluate
 from rfga.engine.localizing.localizer import Localizer
-from rfga.engine.run.config import Runtime
+from rfga.engine.runtime.machine import Runtime
 from rfga.metrics.localization import LocalizationMetrics
 from rfga.types import UserError
 from tests.engine import tiny

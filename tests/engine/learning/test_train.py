@@ -15,9 +15,10 @@ from rfga.data import open_dataset
 from rfga.engine.learning.module import TrainingModule
 from rfga.engine.learning.train import train
 from rfga.engine.localizing.localizer import Localizer
-from rfga.engine.run.config import Runtime, TrainConfig
+from rfga.engine.run.config import TrainConfig
 from rfga.engine.run.folder import RunFolder
 from rfga.engine.run.model import build_method
+from rfga.engine.runtime.machine import Runtime
 from rfga.files import held_in
 from rfga.methods.cam import CAM
 from rfga.types import UserError

@@ -13,7 +13,7 @@ import numpy as np
 from rfga.data import locate_dataset, open_dataset
 from rfga.data.base import Dataset
 from rfga.engine.building.data_check import CheckCommand, check_data, write_check
-from rfga.engine.building.workflow import TrainCommand, train_and_report
+from rfga.engine.building.train import TrainCommand, train_and_report
 from rfga.engine.localizing.estimate import estimated_for
 from rfga.engine.localizing.inputs import Photograph
 from rfga.engine.localizing.journal import FILE_NAME as JOURNAL
@@ -22,8 +22,9 @@ from rfga.engine.localizing.localizer import Localizer
 from rfga.engine.localizing.output import LocalizeOptions
 from rfga.engine.localizing.refiners import load_refiner
 from rfga.engine.localizing.review_sheet import REVIEW_NAME
-from rfga.engine.run.config import RunPolicy, Runtime
+from rfga.engine.run.config import RunPolicy
 from rfga.engine.runtime.devices import pick_device
+from rfga.engine.runtime.machine import Runtime
 from rfga.engine.runtime.progress import announcer
 from rfga.engine.thresholds.threshold import FIXED, threshold_sentence
 from rfga.files import claimed, held_in, make_folder, remove_leftovers, write_json

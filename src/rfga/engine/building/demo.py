@@ -17,12 +17,12 @@ from rfga.engine.localizing.inputs import find_photographs
 from rfga.engine.localizing.localize import localize
 from rfga.engine.localizing.localizer import Localizer
 from rfga.engine.localizing.output import LocalizeOptions
-from rfga.engine.run.config import Runtime, TrainConfig
+from rfga.engine.run.config import TrainConfig
 from rfga.engine.run.folder import RunFolder
 from rfga.engine.runtime.devices import threads
+from rfga.engine.runtime.machine import Runtime
 from rfga.engine.runtime.progress import announcer
-from rfga.engine.thresholds.sources import threshold_sources
-from rfga.engine.thresholds.threshold import FIXED_THRESHOLDS
+from rfga.engine.thresholds.threshold import FIXED_THRESHOLDS, threshold_sources
 from rfga.files import held_in, make_folder, mark_output
 from rfga.output.export.formats import FORMATS
 from rfga.output.report.page import MethodReport, write_report

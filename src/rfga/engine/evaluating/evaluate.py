@@ -19,8 +19,9 @@ from rfga.data.unreadable import require_there
 from rfga.engine.evaluating.gallery import Candidate, choose_gallery
 from rfga.engine.learning.data import checked_samples
 from rfga.engine.localizing.localizer import Localizer
-from rfga.engine.run.config import Runtime, require_batch_size
+from rfga.engine.run.config import require_batch_size
 from rfga.engine.runtime.devices import pick_workers
+from rfga.engine.runtime.machine import Runtime
 from rfga.engine.runtime.processes import Processes
 from rfga.engine.runtime.progress import Meter
 from rfga.engine.runtime.reading import reading_explained
@@ -232,6 +233,8 @@ def _truth_notes(dataset: Dataset, processes: Processes) -> Iterator[str]:
         return
     for name in reader.missing_images:
         yield f"truth of no photograph: {name} is not in the split's folder"
+    for _, sentence in reader.remarks:
+        yield f"truth: {sentence}"
     warnings = processes.gather(reader.warnings())
     # Each begins with the name of its photograph, and these are sorted.
     yield from warnings[0] if processes.alone else sorted({text for found in warnings for text in found})

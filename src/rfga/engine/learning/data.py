@@ -15,7 +15,8 @@ from rfga.data.base import Dataset
 from rfga.data.checks.readable import readable_samples, require_trainable
 from rfga.data.samples import few_of_each, without
 from rfga.data.transforms import Augmentation, EpochSampler, SampleImages
-from rfga.engine.run.config import Runtime, TrainConfig
+from rfga.engine.run.config import TrainConfig
+from rfga.engine.runtime.machine import Runtime
 from rfga.engine.runtime.processes import ALONE, Processes
 from rfga.engine.runtime.progress import Meter, announcer
 from rfga.types import Sample, UserError

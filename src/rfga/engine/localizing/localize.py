@@ -10,21 +10,32 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from rfga.engine.localizing.inputs import Photograph, choose_labels, class_sources, input_notes, shorter_names
+from rfga.engine.localizing.estimate import estimated_for
+from rfga.engine.localizing.inputs import (
+    Photograph,
+    choose_labels,
+    class_sources,
+    find_photographs,
+    input_notes,
+    shorter_names,
+)
 from rfga.engine.localizing.journal import Journal
 from rfga.engine.localizing.localizer import Localizer
 from rfga.engine.localizing.output import LocalizeOptions, prepared_output, write_files
 from rfga.engine.localizing.refiners import NO_REFINER, load_refiner
 from rfga.engine.localizing.review_sheet import write_review_sheet
 from rfga.engine.localizing.stream import Stream, Todo
-from rfga.engine.run.config import RunPolicy, Runtime
+from rfga.engine.run.config import RunPolicy
 from rfga.engine.run.options import resolve
+from rfga.engine.runtime.joining import joined
+from rfga.engine.runtime.machine import Runtime
 from rfga.engine.runtime.processes import Processes
-from rfga.engine.runtime.progress import Meter
+from rfga.engine.runtime.progress import Meter, announcer
 from rfga.engine.runtime.reading import reading_explained
+from rfga.engine.thresholds.threshold import FIXED, parse_threshold, threshold_sentence
 from rfga.files import write_json
 from rfga.output.export.formats import FORMATS, PHOTOGRAPHS
-from rfga.types import Prediction
+from rfga.types import Prediction, UserError
 
 
 @dataclass(frozen=True)
@@ -42,6 +53,76 @@ class Summary:
     notes: tuple[str, ...] = field(default=(), compare=False)  # what is not as expected and yet no error
     # Photographs whose names leave no room for an ending -> their pictures; maps and masks are called alike.
     shorter_names: dict[str, str] = field(default_factory=dict, compare=False)
+
+
+@dataclass(frozen=True)
+class LocalizeCommand:
+    """What ``rfga localize`` was asked for.
+
+    Args:
+        run: folder that ``rfga train`` made.
+        paths: photographs, folders and lists.
+        out: folder for everything that is written.
+        options: what is written.
+        threshold: auto, or a number as text.
+        normalisation: of score maps, instead of the run's own.
+        maps_from: a post-hoc way to read maps, instead of the method's own.
+        policy: about earlier output in the folder.
+    """
+
+    run: Path
+    paths: Sequence[Path]
+    out: Path
+    options: LocalizeOptions = field(default_factory=LocalizeOptions)
+    threshold: str = "auto"
+    normalisation: str | None = None
+    maps_from: str | None = None
+    policy: RunPolicy = field(default_factory=RunPolicy)
+
+
+def localize_paths(command: LocalizeCommand, runtime: Runtime | None = None) -> Summary:
+    """``rfga localize``: boxes for files, folders and lists.
+
+    Raises:
+        UserError: anything in the input that cannot work; a single bad photograph is recorded instead.
+    """
+    with joined(runtime or Runtime()) as shared:
+        return _localize_paths(command, shared)
+
+
+def _localize_paths(command: LocalizeCommand, runtime: Runtime) -> Summary:
+    given = parse_threshold(command.threshold)
+    localizer = Localizer.load(
+        command.run,
+        device=runtime.device,
+        normalisation=command.normalisation,
+        maps_from=command.maps_from,
+    )
+    photographs = find_photographs(command.paths, localizer.classes, outputs=command.out)
+    if given is not None:
+        localizer = localizer.with_threshold(given, FIXED)
+    elif localizer.threshold.source == FIXED:  # the run knows none for these maps
+        earlier, plain = command.out if command.policy.resume else None, localizer
+        found = runtime.processes.agree(
+            lambda: estimated_for(plain, photographs, command.options.labels, runtime, earlier).threshold
+        )
+        localizer = localizer.with_threshold(found.value, found.source)
+    announcer(runtime.quiet)(threshold_sentence(localizer.threshold, given is not None))
+    summary = localize(
+        localizer, photographs, command.out, command.options, runtime=runtime, policy=command.policy
+    )
+    _require_still_there(command.paths, summary)
+    return summary
+
+
+def _require_still_there(paths: Sequence[Path], summary: Summary) -> None:
+    """A bad photograph ends no run, but a folder that goes away in the middle of one is an error."""
+    gone = [str(path) for path in paths if not path.exists()]
+    if gone and summary.failed:
+        raise UserError(
+            f"expected {', '.join(gone)} to stay there, found it gone, and {len(summary.failed)} of "
+            f"{summary.inputs} photographs failed: bring it back and go on with --resume"
+        )
 
 
 def localize(

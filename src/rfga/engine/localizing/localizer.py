@@ -29,9 +29,8 @@ from rfga.engine.localizing.photographs import (
 from rfga.engine.localizing.second_look import second_look
 from rfga.engine.run.config import OWN_MAPS, TrainConfig
 from rfga.engine.run.folder import RunFolder
-from rfga.engine.run.model import trained_method
+from rfga.engine.run.model import normalised, trained_method
 from rfga.engine.run.options import resolve
-from rfga.engine.run.pixels import normalised
 from rfga.engine.run.pretrained import model_folder
 from rfga.engine.runtime.devices import pick_device
 from rfga.engine.thresholds.threshold import Threshold, run_threshold

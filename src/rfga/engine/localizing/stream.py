@@ -26,8 +26,9 @@ from rfga.data.images import read_image
 from rfga.data.transforms import eval_transform
 from rfga.engine.localizing.inputs import Photograph
 from rfga.engine.localizing.localizer import Localizer
-from rfga.engine.run.config import OWN_MAPS, Runtime
+from rfga.engine.run.config import OWN_MAPS
 from rfga.engine.runtime.devices import pick_workers, threads
+from rfga.engine.runtime.machine import Runtime
 from rfga.files import StorageError
 from rfga.types import Prediction, UserError
 
