@@ -226,6 +226,12 @@ def test_an_output_folder_is_marked_and_its_marks_are_not_counted(tmp_path: Path
         assert held_in(tmp_path / "out") == ["b.txt"]
 
 
+def test_what_fails_before_anything_is_made_leaves_no_mark(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no data"), claimed(tmp_path / "out", "a test"):
+        raise ValueError("no data")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
 def test_a_killed_process_frees_its_folder(tmp_path: Path) -> None:
     work = (
         "import sys, time\nfrom pathlib import Path\nfrom rfga.files import claimed\n"

@@ -162,6 +162,13 @@ def test_the_output_is_no_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         assert json.loads(Path("boxes/check/check.json").read_text())["counts"]["error"] == 0
 
 
+def test_a_run_among_the_photographs(tmp_path: Path) -> None:
+    root = write_photographs(tmp_path / "all", ("train",)) / "train"
+    for switches in ((), ("--overwrite",)):
+        assert main(["train", str(root), "--out", str(root / "run"), *QUICK, *switches]) == 0
+        assert json.loads((root / "run" / "classes.json").read_text()) == ["green", "red"]
+
+
 def test_two_at_once_in_one_folder(
     photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

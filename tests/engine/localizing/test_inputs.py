@@ -208,6 +208,9 @@ def test_a_folder_above_that_is_named_as_a_class(tmp_path: Path) -> None:
     seen = {p.image_id: p.folder_class for p in find_photographs([tmp_path / "dog"], classes)}
     assert seen == {"cat/a.png": "cat", "bird/b.png": "bird", "loose.png": "dog"}
     assert [p.folder_class for p in find_photographs([tmp_path / "dog" / "cat"], classes)] == ["cat"]
+    put(tmp_path, ["cat/train/dog/a.png", "cat/train/bird/b.png"])  # a data set beside another one
+    seen = {p.image_id: p.folder_class for p in find_photographs([tmp_path / "cat"], classes)}
+    assert seen == {"train/dog/a.png": "dog", "train/bird/b.png": "bird"}
 
 
 def test_a_class_that_is_called_as_a_split(tmp_path: Path) -> None:

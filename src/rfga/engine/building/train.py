@@ -65,6 +65,14 @@ def train_and_report(command: TrainCommand, runtime: Runtime | None = None) -> d
 def _train_and_report(command: TrainCommand, runtime: Runtime) -> dict[str, Any] | None:
     run = RunFolder(command.out)
     goes_on = runtime.processes.agree(lambda: run.goes_on(command.policy))
+    with ExitStack() as claims:  # before the data are looked at: the run may lie among the photographs
+        runtime.processes.agree(lambda: claims.enter_context(claimed(run.path, "rfga train")))
+        return _train_in(run, goes_on, command, runtime)
+
+
+def _train_in(
+    run: RunFolder, goes_on: bool, command: TrainCommand, runtime: Runtime
+) -> dict[str, Any] | None:
     recipe = None if command.recipe is None else read_recipe(command.recipe)
     settings, truth = _settings_of(command, recipe), command.truth
     followed: dict[str, Any] | None = None
@@ -81,17 +89,15 @@ def _train_and_report(command: TrainCommand, runtime: Runtime) -> dict[str, Any]
         followed = recipe_record(recipe, config)
     if followed:
         source["recipe"] = followed
-    with ExitStack() as claims:
-        runtime.processes.agree(lambda: claims.enter_context(claimed(run.path, "rfga train")))
-        train(
-            config,
-            dataset,
-            run,
-            runtime=runtime,
-            policy=command.policy,
-            source=source,
-            loggers=command.loggers,
-        )
+    train(
+        config,
+        dataset,
+        run,
+        runtime=runtime,
+        policy=command.policy,
+        source=source,
+        loggers=command.loggers,
+    )
     splits = [split for split in _splits_to_measure(run, dataset) if dataset.samples(split)]
     for split in splits:
         if not (was_finished and split in measured(run)):

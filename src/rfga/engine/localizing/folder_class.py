@@ -29,7 +29,7 @@ class FolderClasses:
     def __init__(self, top: Path, classes: Sequence[str]) -> None:
         self._names: Mapping[str, str] = {class_key(name): name for name in classes}
         self._top = top
-        self._within = self._class_around(top)
+        self._within = None if _holds_splits(top) else self._class_around(top)
 
     def of(self, photograph: Path) -> str | None:
         """The class of a photograph; None where none of its folders is named as one."""
@@ -52,12 +52,20 @@ class FolderClasses:
         return found
 
     def _holds_another(self, folder: Path, than: str) -> bool:
-        try:
-            names = subfolders(folder)
-        except UserError:  # a folder above may be one that nobody may list
-            return False
-        others = [name for part in names if (name := self._named(part)) is not None and name != than]
-        return any(name.lower() not in SPLIT_FOLDERS for name in others)
+        named = [name for part in _subfolders(folder) if (name := self._named(part)) is not None]
+        return any(name != than and name.lower() not in SPLIT_FOLDERS for name in named)
 
     def _named(self, folder: str) -> str | None:
         return self._names.get(class_key(folder))
+
+
+def _holds_splits(folder: Path) -> bool:
+    """Whether this is the folder of a data set, whatever its name."""
+    return any(SPLIT_FOLDERS.get(name.lower()) == "train" for name in _subfolders(folder))
+
+
+def _subfolders(folder: Path) -> list[str]:
+    try:
+        return subfolders(folder)
+    except UserError:  # one above may be one that nobody may list
+        return []
