@@ -83,6 +83,7 @@ def _print(built: Any, values: dict[str, Any]) -> None:
     for note in built.notes:
         tell(f"note: {note}")
     say(values, built.threshold)
+    (warn if built.verdict.unsure else tell)(built.verdict.sentence)
     tell("look at first:")
     if built.findings:
         tell(f"- {built.check}: {built.out / 'check' / 'check.html'}")

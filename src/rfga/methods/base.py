@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -83,12 +83,20 @@ class Method(nn.Module, ABC):
     def passes(self) -> Sequence[Sequence[Pass]]:
         """For a method that learns in closed form: the looks at the collection, in order, each of some passes.
 
-        The passes of one look see the same photographs at once. Where there are looks, no loss is minimised.
+        The passes of one look see the same photographs at once.
         """
         return ()
 
-    def learned(self) -> dict[str, float]:
-        """What a method that learns by passes found out of the collection, by name."""
+    @property
+    def has_epochs(self) -> bool:
+        """Whether ``loss`` is minimised, before any passes."""
+        return not self.passes()
+
+    def learned(self) -> dict[str, Any]:
+        """What a method that learns by passes found out of the collection, as plain values by name.
+
+        ``doubt``, where there is one, is a sentence that says why its maps are not to be trusted as a whole.
+        """
         return {}
 
     def pretrained_parameters(self) -> list[nn.Parameter]:

@@ -25,6 +25,8 @@ COLLECTION_MARGIN = 1.1
 UNSURE_RATIO = 1.5
 """Where one for all misses so many times what the classes' own do, what they call object contradicts itself."""
 
+LEVEL, CLASS_LEVEL = 0.15, 0.25
+"""Where places begin to be object: least squares say 0; a bit above, boxes were better (docs/research)."""
 _SECOND = "seeding.backbone."
 FOLDS, MANY_CLASSES = 5, 100
 """Parts of which one is left out in turn; of more classes there are two, so that the sums stay small."""
@@ -52,7 +54,8 @@ class Foreground(Method):
         discriminant: one for the collection, one a class, or auto: the collection's where that predicts
             the seeds of left-out photographs as well, else the blend of both that predicts them best.
         stages: how many stages are compared, the middle one and those before it.
-        level: value of the discriminant (-1 background, 1 object) from which a place is object.
+        level: value of the discriminant (-1 background, 1 object) from which a place is object; by default
+            0.15 of one for the collection, 0.25 of others.
         above: value of a seeding map, between its ends, above which a place is surely object.
         below: value below which it is surely background.
         tighten: let the maps follow the photograph's edges.
@@ -66,6 +69,7 @@ class Foreground(Method):
 
     means: Tensor
     discriminants: Tensor
+    levels: Tensor
 
     def __init__(
         self,
@@ -74,18 +78,20 @@ class Foreground(Method):
         *,
         discriminant: Kind = "auto",
         stages: int = 3,
-        level: float = 0.15,
+        level: float | None = None,
         above: float = 0.5,
         below: float = 0.15,
         tighten: bool = True,
     ) -> None:
         super().__init__(backbone, num_classes)
         self.seeding: Method = RidgeCAM(backbone, num_classes)
-        self.kind, self.level, self.above, self.below, self.tighten = discriminant, level, above, below, tighten
+        self.kind, self.level, self.tighten = discriminant, level, tighten
+        self.above, self.below = above, below
         self._places = backbone.middle_places[:stages]
         self._widths = [backbone.channels[place] for place in self._places]
         self.register_buffer("means", torch.zeros(sum(self._widths)))
         self.register_buffer("discriminants", torch.zeros(num_classes, 1 + sum(self._widths)))
+        self.register_buffer("levels", torch.full((1,), LEVEL if level is None else level))
         self.choice: Choice | None = None
         self.register_state_dict_post_hook(_without_second_backbone)
         self.register_load_state_dict_pre_hook(_with_second_backbone)
@@ -127,8 +133,9 @@ class Foreground(Method):
 
     def _as_share(self, maps: Tensor) -> Tensor:
         """Values of the discriminant as shares in [0, 1] that are a half at the level."""
-        below, above = (maps - self.level) / (1 + self.level), (maps - self.level) / (1 - self.level)
-        return (0.5 + 0.5 * torch.where(maps < self.level, below, above)).clamp(0, 1)
+        above_level = maps - self.levels[0]
+        below, above = above_level / (1 + self.levels[0]), above_level / (1 - self.levels[0])
+        return (0.5 + 0.5 * torch.where(above_level < 0, below, above)).clamp(0, 1)
 
     def _tightened(self, maps: Tensor, images: Tensor) -> Tensor:
         """On a grid of half the image's side, with edges where the photograph has them."""
@@ -151,10 +158,24 @@ class Foreground(Method):
         finer = stages[min(1, len(stages) - 1)]
         return finer.shape[2], finer.shape[3]
 
-    def learned(self) -> dict[str, float]:
-        """The choice of discriminants, and what the classifier has found."""
-        own = {} if self.choice is None else self.choice._asdict()
-        return {**self.seeding.learned(), **own}
+    @property
+    def has_epochs(self) -> bool:
+        """Whether the classifier has."""
+        return self.seeding.has_epochs
+
+    def learned(self) -> dict[str, Any]:
+        """The choice of discriminants, what the classifier has found, and whether seeds contradict each other."""
+        found = self.seeding.learned()
+        if self.choice is None:
+            return found
+        found |= {**self.choice._asdict(), "level": self.levels[0].item()}
+        if self.choice.ratio >= UNSURE_RATIO:
+            found["doubt"] = (
+                "what the maps of one class call object, those of another call background: one discriminant "
+                f"for all misses {self.choice.ratio:.1f} times what one a class does (sound collections: below "
+                f"{UNSURE_RATIO})"
+            )
+        return found
 
     def _no_means(self) -> Sums:
         zeros = torch.zeros(len(self.means), dtype=torch.float64)
@@ -175,22 +196,29 @@ class Foreground(Method):
         return SeedSums(*(torch.zeros(shape, dtype=torch.float64) for shape in shapes))._asdict()
 
     def _add_seeds(self, sums: Sums, batch: Batch) -> None:
-        found = self.seeding.localize(batch.images, batch.labels)
+        maps = self._seeding_maps(batch)
         stages = self._centred(batch.images)
-        spread = unit_range(spread_along(found.maps, stages)[:, 0])
-        weights, signs = seeds(unit_range(spread.square()), self.above, self.below)
-        vectors = place_vectors(stages, (spread.shape[1], spread.shape[2]))
-        folds = batch.folds % self._folds
-        for label, fold in torch.stack([batch.labels, folds]).unique(dim=1).T.tolist():
-            rows = (batch.labels == label) & (folds == fold)
-            part = seed_sums(vectors[rows], weights[rows], signs[rows])
-            for name, value in part._asdict().items():
-                sums[name][label, fold] += value.cpu()
+        for row, (label, fold) in enumerate(zip(batch.labels.tolist(), batch.folds.tolist(), strict=True)):
+            # One by one: how alike all places are to all others takes more memory than all the rest.
+            own = [stage[row : row + 1] for stage in stages]
+            spread = unit_range(spread_along(maps[row : row + 1], own)[:, 0])
+            weights, signs = seeds(unit_range(spread.square()), self.above, self.below)
+            vectors = place_vectors(own, (spread.shape[1], spread.shape[2]))
+            for name, value in seed_sums(vectors, weights, signs)._asdict().items():
+                sums[name][label, fold % self._folds] += value.cpu()
+
+    def _seeding_maps(self, batch: Batch) -> Tensor:
+        """(B, 1, h, w): the classifier's of the photographs' classes, or, of one class alone, the features' norm."""
+        if self.num_classes == 1:
+            return self.backbone(batch.images).norm(dim=1, keepdim=True)
+        return self.seeding.localize(batch.images, batch.labels).maps
 
     def _solve_seeds(self, sums: Sums) -> None:
         every = SeedSums(**sums)
         self.choice = choose(every) if self.kind == "auto" else judged(every, 1.0 * (self.kind == "collection"))
         self.discriminants.copy_(discriminants(every.over(1), self.choice.share))
+        if self.level is None:
+            self.levels.fill_(LEVEL if self.choice.share == 1 else CLASS_LEVEL)
 
 
 def _without_second_backbone(module: nn.Module, state: dict[str, Any], prefix: str, _: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -46,7 +47,7 @@ class RidgeCAM(CAM):
             (Pass("sharpness", self._no_surprises, self._add_surprises, self._sharpen),),
         )
 
-    def learned(self) -> dict[str, float]:
+    def learned(self) -> dict[str, Any]:
         """The strength of the regularisation, in units of the features' mean variance, and the sharpness."""
         return {} if self._solved is None else {"strength": self._solved.strength, "sharpness": self._sharpness}
 

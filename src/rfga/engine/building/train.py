@@ -19,7 +19,16 @@ from rfga.engine.run.recipe_result import followed_recipe, recipe_record
 from rfga.engine.run.recipes import Recipe, read_recipe
 from rfga.engine.runtime.joining import joined
 from rfga.engine.runtime.machine import Runtime
+from rfga.engine.runtime.progress import announcer
 from rfga.files import claimed
+from rfga.methods import BY_PASSES
+
+
+OF_EPOCHS = {
+    *("epochs", "lr", "new_lr_factor", "fast_layers", "momentum", "nesterov", "weight_decay", "schedule"),
+    *("milestones", "warmup_epochs", "freeze_backbone", "crop", "min_scale", "flip", "compile", "seed"),
+}
+"""Settings of learning by steps, without meaning for a method that is solved."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +94,10 @@ def _train_in(
     dataset = open_dataset(command.data, truth)
     source: dict[str, Any] = {"source": command.data, "truth": None if truth is None else str(truth)}
     config = TrainConfig.from_dict(settings)
+    ignored = sorted(OF_EPOCHS & {*command.settings}) if config.method in BY_PASSES else []
+    if ignored:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in ignored)
+        announcer(runtime.quiet)(f"{flags}: of no effect, for {config.method} is solved, without epochs")
     if recipe is not None and not goes_on:
         followed = recipe_record(recipe, config)
     if followed:

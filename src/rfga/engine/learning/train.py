@@ -109,14 +109,14 @@ def train(
     say(_summary(config, data, method, device))
     if not processes.alone:
         say(_processes_sentence(config, processes))
-    if method.passes():
-        config = Passes(method, data, config, run, runtime).learn()
-    else:
+    if method.has_epochs:
         first_epoch = checkpoint.epochs_done if checkpoint else 0
         loaders = data_loaders(data, config, pick_workers(runtime, device), first_epoch, processes)
         # Every process helps to measure, one logs.
         watchers = [EpochLog(loggers if processes.first else (), run, data, config)] if loggers else []
         fit(method, config, loaders, run, runtime, checkpoint, watchers)
+    if method.passes():
+        config = Passes(method, data, config, run, runtime).learn()
 
     def finish() -> None:
         if method.passes():

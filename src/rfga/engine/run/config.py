@@ -30,6 +30,7 @@ class TrainConfig:
     Args:
         method: name of the method (see: rfga methods).
         options: the method's own options.
+        foreground: put the foreground of the collection on top of the method, its maps being the seeds.
         backbone: a benchmark variant or the name of any timm network.
         weights: imagenet, none, or a local safetensors or pth file.
         epochs: passes over the training photographs.
@@ -64,6 +65,7 @@ class TrainConfig:
 
     method: str = "rfga"
     options: dict[str, Any] = field(default_factory=dict)
+    foreground: bool = False
     backbone: str = "resnet50"
     weights: str = "imagenet"
     epochs: int = 10
@@ -102,8 +104,10 @@ class TrainConfig:
         """
         _require(self, "method", self.method in METHOD_NAMES, f"out of {', '.join(METHOD_NAMES)}")
         if self.normalisation == "auto":
-            own: Normalisation = "none" if self.method in SHARES_OF_OBJECT else "minmax"
+            own: Normalisation = "none" if self.foreground or self.method in SHARES_OF_OBJECT else "minmax"
             object.__setattr__(self, "normalisation", own)
+        twice = self.foreground and self.method in SHARES_OF_OBJECT
+        _require(self, "foreground", not twice, f"off for the method {self.method}, which has it already")
         for name in ("epochs", "image_size", "output_stride", "batch_size"):
             _require(self, name, getattr(self, name) >= 1, "at least 1")
         _require(self, "image_size", self.image_size <= MOST_SIDE_PIXELS, f"at most {MOST_SIDE_PIXELS}")
