@@ -116,6 +116,8 @@ class PhotographNames:
         """Whether a folder is called as what tools make, such as ``images/``, or as the split."""
         if _UPLOADS.search(f"/{folder}/"):
             return True
+        if self._classes.intersection(folder.split("/")):
+            return False  # a class may be called so as well
         parts = (part.casefold() for part in folder.split("/"))
         return all(
             part in _NO_CLASSES or (self._word and SPLIT_WORDS.get(part) == self._word) for part in parts
