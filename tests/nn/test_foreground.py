@@ -1,4 +1,4 @@
-"""The discriminant against least squares solved row by row, and its sums against other orders and groupings."""
+"""The discriminant against least squares solved row by row, and its sums in other orders and groups."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_discriminant_is_weighted_ridge_regression(ridge: float) -> None:
     vectors, maps = made_places()
     weights, signs = seeds(maps)
     found = discriminant(seed_sums(vectors, weights, signs), ridge)
-    # The oracle: ordinary least squares on rows scaled by the root of their weight, with rows for the penalty.
+    # The oracle: plain least squares on rows scaled by the root of their weight, with rows for the penalty.
     w = weights.double().flatten().numpy() / weights.double().sum().item()
     rows = vectors.double().reshape(-1, 7).numpy() * np.sqrt(w)[:, None]
     rows = np.concatenate([rows, np.sqrt(ridge) * np.eye(7)])
@@ -89,7 +89,9 @@ def test_mixed_sums_lie_between_those_of_a_class_and_the_collection() -> None:
     assert torch.allclose(discriminant(collection.mixed(of_classes, 1.0)), alone.expand(2, -1))
     assert torch.allclose(discriminant(collection.mixed(of_classes, 0.0)), own)
     # A class without seeds takes what the collection has.
-    empty = SeedSums(*(part * torch.tensor([1.0, 0.0]).view(2, *[1] * (part.ndim - 1)) for part in of_classes))
+    empty = SeedSums(
+        *(part * torch.tensor([1.0, 0.0]).view(2, *[1] * (part.ndim - 1)) for part in of_classes)
+    )
     assert torch.allclose(discriminant(collection.mixed(empty, 0.3))[1], discriminant(collection), atol=1e-2)
 
 

@@ -8,7 +8,7 @@ METHODS = {
     "rfga": "rfga.methods.rfga:ResidualFineGrainedAttention",
     "rfga-spread": "rfga.methods.rfga:SpreadAttention",
     "foreground": "rfga.methods.foreground:Foreground",
-    "ridge": "rfga.methods.ridge:RidgeCAM",
+    "ridge": "rfga.methods.cam:RidgeCAM",
     "has": "rfga.methods.has:HaS",
     "cutmix": "rfga.methods.cutmix:CutMix",
     "se": "rfga.methods.attention_layers:SqueezeExcitation",

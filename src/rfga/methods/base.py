@@ -81,7 +81,7 @@ class Method(nn.Module, ABC):
         """
 
     def passes(self) -> Sequence[Sequence[Pass]]:
-        """For a method that learns in closed form: the looks at the collection, in order, each of some passes.
+        """Of a method that learns in closed form: the looks at the collection in order, each of some passes.
 
         The passes of one look see the same photographs at once.
         """

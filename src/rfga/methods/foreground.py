@@ -7,23 +7,23 @@ from itertools import zip_longest
 from typing import Any, Literal, NamedTuple, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from rfga.backbones.base import Backbone
 from rfga.methods.base import Batch, Method, Pass, ScoreMaps, Sums, labels_or_top, unit_range
-from rfga.methods.ridge import RidgeCAM
+from rfga.methods.cam import RidgeCAM
 from rfga.nn.foreground import SeedSums, discriminant, place_vectors, seed_error, seed_sums, seeds
 from rfga.nn.guided_filter import guided_filter
 from rfga.nn.self_similarity import spread_along
 
 Kind = Literal["auto", "collection", "class"]
 SHARES = (1.0, 0.3, 0.1, 0.0)
-"""How much of the collection's sums a class's discriminant may have: 1 is one for all, 0 each class its own."""
+"""Of the collection's sums in a class's discriminant: 1 is one for all, 0 each class its own."""
 COLLECTION_MARGIN = 1.1
-"""One for all is taken where it misses its seeds by no more than so many times what the best one does."""
+"""One for all is taken where it misses seeds by no more than so many times what the best does."""
 UNSURE_RATIO = 1.5
-"""Where one for all misses so many times what the classes' own do, what they call object contradicts itself."""
+"""From so many times what the classes' own miss, what they call object contradicts itself."""
 
 LEVEL, CLASS_LEVEL = 0.15, 0.25
 """Where places begin to be object: least squares say 0; a bit above, boxes were better (docs/research)."""
@@ -36,7 +36,9 @@ class Choice(NamedTuple):
     """What the collection says of its discriminants, without any box."""
 
     share: float  # of the collection in a class's discriminant
-    seed_error: float  # mean squared miss of seeds in photographs that were left out, of the chosen discriminants
+    seed_error: (
+        float  # mean squared miss of seeds in photographs that were left out, of the chosen discriminants
+    )
     ratio: float  # that of one for the collection, divided by that of one a class
 
 
@@ -93,9 +95,22 @@ class Foreground(Method):
         self.register_buffer("discriminants", torch.zeros(num_classes, 1 + sum(self._widths)))
         self.register_buffer("levels", torch.full((1,), LEVEL if level is None else level))
         self.choice: Choice | None = None
-        self.register_state_dict_post_hook(_without_second_backbone)
-        self.register_load_state_dict_pre_hook(_with_second_backbone)
         self._folds = FOLDS if num_classes <= MANY_CLASSES else 2
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """Without the network's weights a second time: both the method and its classifier hold it."""
+        prefix = kwargs.get("prefix", "")
+        state = super().state_dict(*args, **kwargs)
+        for name in [name for name in state if name.startswith(f"{prefix}{_SECOND}")]:
+            del state[name]
+        return state
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
+        """Puts the network's weights where its second holder looks for them."""
+        first = f"{prefix}backbone."
+        for name in [name for name in state_dict if name.startswith(first)]:
+            state_dict[f"{prefix}{_SECOND}{name.removeprefix(first)}"] = state_dict[name]
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     @classmethod
     def over(cls, seeding: Method, **options: Any) -> Self:
@@ -126,7 +141,7 @@ class Foreground(Method):
         labels = labels_or_top(found.logits, labels)
         vectors = place_vectors(stages, self._grid_hw(stages))
         values = torch.einsum("bpd,bnd->bnp", vectors, self.discriminants[labels].to(vectors.dtype))
-        maps = values.unflatten(2, self._grid_hw(stages)).clamp(-1, 1)
+        maps = values.reshape(*values.shape[:2], *self._grid_hw(stages)).clamp(-1, 1)
         if self.tighten:
             maps = self._tightened(maps, images)
         return ScoreMaps(found.logits, self._as_share(maps), labels)
@@ -164,7 +179,7 @@ class Foreground(Method):
         return self.seeding.has_epochs
 
     def learned(self) -> dict[str, Any]:
-        """The choice of discriminants, what the classifier has found, and whether seeds contradict each other."""
+        """The choice of discriminants, what the classifier found, whether seeds contradict each other."""
         found = self.seeding.learned()
         if self.choice is None:
             return found
@@ -172,8 +187,7 @@ class Foreground(Method):
         if self.choice.ratio >= UNSURE_RATIO:
             found["doubt"] = (
                 "what the maps of one class call object, those of another call background: one discriminant "
-                f"for all misses {self.choice.ratio:.1f} times what one a class does (sound collections: below "
-                f"{UNSURE_RATIO})"
+                f"for all misses {self.choice.ratio:.1f} times what one a class does (sound: < {UNSURE_RATIO})"
             )
         return found
 
@@ -208,29 +222,20 @@ class Foreground(Method):
                 sums[name][label, fold % self._folds] += value.cpu()
 
     def _seeding_maps(self, batch: Batch) -> Tensor:
-        """(B, 1, h, w): the classifier's of the photographs' classes, or, of one class alone, the features' norm."""
+        """(B, 1, h, w): the classifier's of the given classes; where there is but one, the features' norm."""
         if self.num_classes == 1:
-            return self.backbone(batch.images).norm(dim=1, keepdim=True)
+            norms: Tensor = torch.linalg.vector_norm(self.backbone(batch.images), dim=1, keepdim=True)
+            return norms
         return self.seeding.localize(batch.images, batch.labels).maps
 
     def _solve_seeds(self, sums: Sums) -> None:
         every = SeedSums(**sums)
-        self.choice = choose(every) if self.kind == "auto" else judged(every, 1.0 * (self.kind == "collection"))
+        self.choice = (
+            choose(every) if self.kind == "auto" else judged(every, 1.0 * (self.kind == "collection"))
+        )
         self.discriminants.copy_(discriminants(every.over(1), self.choice.share))
         if self.level is None:
             self.levels.fill_(LEVEL if self.choice.share == 1 else CLASS_LEVEL)
-
-
-def _without_second_backbone(module: nn.Module, state: dict[str, Any], prefix: str, _: Any) -> None:
-    """Both the method and its classifier hold the network: its weights are kept once."""
-    for name in [name for name in state if name.startswith(f"{prefix}{_SECOND}")]:
-        del state[name]
-
-
-def _with_second_backbone(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
-    first = f"{prefix}backbone."
-    for name in [name for name in state if name.startswith(first)]:
-        state[f"{prefix}{_SECOND}{name.removeprefix(first)}"] = state[name]
 
 
 def discriminants(of_classes: SeedSums, share: float) -> Tensor:
@@ -247,8 +252,10 @@ def choose(sums: SeedSums) -> Choice:
     """
     errors = {share: left_out_error(sums, share) for share in SHARES}
     best = min(errors, key=lambda share: errors[share])
-    share = 1.0 if errors[1.0] <= COLLECTION_MARGIN * errors[best] else best
-    return Choice(share, errors[share], errors[1.0] / max(errors[0.0], 1e-12))
+    ratio = errors[1.0] / max(errors[0.0], 1e-12)
+    # Where classes contradict each other, each has learned what tells it apart: all together correct some.
+    share = 1.0 if errors[1.0] <= COLLECTION_MARGIN * errors[best] or ratio >= UNSURE_RATIO else best
+    return Choice(share, errors[share], ratio)
 
 
 def judged(sums: SeedSums, share: float) -> Choice:
@@ -257,7 +264,7 @@ def judged(sums: SeedSums, share: float) -> Choice:
 
 
 def left_out_error(sums: SeedSums, share: float) -> float:
-    """Mean squared miss of the seeds of each fold by discriminants of the others: about 1 where nothing is known.
+    """Mean squared miss of the seeds of each fold by discriminants of the others: 1 where nothing is known.
 
     Args:
         sums: (K, folds, ...) of each class and fold.

@@ -3,7 +3,7 @@
 A seed is a place that a score map calls surely object or surely background. What the seeds of all photographs
 have in common is learned by weighted least squares, so from sums over the collection alone: they stream, and
 those of several processes add up. That is discriminative clustering with square loss (DIFFRAC: Bach and
-Harchaoui, NIPS 2007; co-segmentation: Joulin, Bach and Ponce, CVPR 2010), started from the maps of a classifier.
+Harchaoui, NIPS 2007; co-segmentation: Joulin, Bach and Ponce, CVPR 2010), started from maps of a classifier.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def place_vectors(stages: Sequence[Tensor], size_hw: Size) -> Tensor:
 
 
 def seeds(maps: Tensor, above: float = 0.5, below: float = 0.15) -> tuple[Tensor, Tensor]:
-    """The sure places of score maps: those of object weigh 1 together in each photograph, those of background too.
+    """The sure places of score maps: in each photograph those of each kind weigh 1 together.
 
     Args:
         maps: (B, h, w) in [0, 1].
@@ -120,7 +120,7 @@ def seed_sums(vectors: Tensor, weights: Tensor, signs: Tensor) -> SeedSums:
 
 
 def discriminant(sums: SeedSums, ridge: float = 0.01) -> Tensor:
-    """r (..., D) that minimises the mean of w (x.r - t)^2 + ridge |r|^2; zeros where there are no seeds."""
+    """R (..., D) that minimises the mean of w (x.r - t)^2 + ridge |r|^2; zeros where there are no seeds."""
     gram, moment, _ = _divided(sums)
     eye = torch.eye(moment.shape[-1], dtype=gram.dtype, device=gram.device)
     factor = torch.linalg.cholesky(gram + max(ridge, 1e-12) * eye)

@@ -38,7 +38,7 @@ def guided_filter(maps: Tensor, guide: Tensor, radius: int = 8, epsilon: float =
             f"expected a guide of three colours, {(maps.shape[0], 3, *maps.shape[2:])}, found "
             f"{tuple(guide.shape)}: resize the photographs to the maps"
         )
-    guide = guide - guide.mean((2, 3), keepdim=True)  # variances are differences: small numbers keep their digits
+    guide = guide - guide.mean((2, 3), keepdim=True)  # so that variances keep their digits
     mean, of_maps = _window_mean(guide, radius), _window_mean(maps, radius)
     pairs = torch.cat([guide[:, i : i + 1] * guide[:, j : j + 1] for i, j in _PAIRS], dim=1)
     covered = _window_mean(pairs, radius) - torch.cat(
@@ -46,7 +46,7 @@ def guided_filter(maps: Tensor, guide: Tensor, radius: int = 8, epsilon: float =
     )
     inverse = _inverse(covered, epsilon)
     filtered = []
-    for one, its_mean in zip(maps.split(1, dim=1), of_maps.split(1, dim=1), strict=True):
+    for one, its_mean in zip(torch.split(maps, 1, dim=1), torch.split(of_maps, 1, dim=1), strict=True):
         common = _window_mean(guide * one, radius) - mean * its_mean  # (B, 3, h, w)
         slopes = torch.cat([(row * common).sum(1, keepdim=True) for row in inverse], dim=1)
         offset = its_mean - (slopes * mean).sum(1, keepdim=True)
@@ -60,15 +60,15 @@ _PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
 
 
 def _window_mean(values: Tensor, radius: int) -> Tensor:
-    """Means over squares: along the rows, then along the columns, so at a cost that grows with the side alone."""
+    """Means over squares: along the rows, then along the columns, at a cost that grows with the side."""
     side = 2 * radius + 1
     along = F.avg_pool2d(values, (1, side), 1, (0, radius), count_include_pad=False)
     return F.avg_pool2d(along, (side, 1), 1, (radius, 0), count_include_pad=False)
 
 
 def _inverse(covariance: Tensor, epsilon: float) -> list[Tensor]:
-    """The three rows (B, 3, h, w) of the inverse of symmetric 3x3 matrices, epsilon added to their diagonal."""
-    rr, rg, rb, gg, gb, bb = covariance.split(1, dim=1)
+    """The rows (B, 3, h, w) of the inverse of symmetric 3x3 matrices, epsilon added to their diagonal."""
+    rr, rg, rb, gg, gb, bb = torch.split(covariance, 1, dim=1)
     rr, gg, bb = rr + epsilon, gg + epsilon, bb + epsilon
     first = (gg * bb - gb * gb, rb * gb - rg * bb, rg * gb - rb * gg)
     second = (first[1], rr * bb - rb * rb, rg * rb - rr * gb)

@@ -11,13 +11,13 @@ from torch.nn import functional as F
 __all__ = ["ClassSums", "Ridge", "class_sums", "solve_ridge"]
 
 STRENGTHS = tuple(10.0 ** (k / 2) for k in range(-6, 5))
-"""Of the regularisation, in units of the features' mean variance: what generalised cross-validation chooses from."""
+"""Of the regularisation, in units of the features' mean variance, to choose from."""
 
 
 class ClassSums(NamedTuple):
     """What ridge regression needs to know of photographs; those of several parts add up."""
 
-    count: Tensor  # () float64, n
+    photographs: Tensor  # () float64, n
     features: Tensor  # (C,): sum of x
     gram: Tensor  # (C, C): sum of x x'
     classes: Tensor  # (K,): how many photographs each class has
@@ -31,7 +31,7 @@ class Ridge(NamedTuple):
     mean: Tensor  # (C,) of the features
     shares: Tensor  # (K,) of the classes among the photographs
     inverse: Tensor  # (C, C): (sum of (x - mean)(x - mean)' + n * strength * I)^-1
-    count: float
+    photographs: float
     strength: float  # in units of the features' mean variance
 
     def scores(self, features: Tensor) -> Tensor:
@@ -45,7 +45,7 @@ class Ridge(NamedTuple):
         score (leverage; Allen's PRESS, 1974).
         """
         centred = features - self.mean
-        leverage = 1 / self.count + torch.einsum("bc,cd,bd->b", centred, self.inverse, centred)
+        leverage = 1 / self.photographs + torch.einsum("bc,cd,bd->b", centred, self.inverse, centred)
         truth = F.one_hot(labels, len(self.shares)).to(features.dtype)
         return truth - (truth - self.scores(features)) / (1 - leverage).clamp_min(1e-9)[:, None]
 
@@ -83,7 +83,7 @@ def solve_ridge(sums: ClassSums, strength: float | None = None) -> Ridge:
         >>> ridge.scores(x.double()).round(decimals=3).abs().tolist()
         [[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]]
     """
-    n = sums.count
+    n = sums.photographs
     mean, shares = sums.features / n, sums.classes / n
     gram = sums.gram - n * torch.outer(mean, mean)
     cross = sums.moments - n * torch.outer(mean, shares)

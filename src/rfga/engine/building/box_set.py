@@ -15,13 +15,13 @@ from rfga.data.base import Dataset
 from rfga.engine.building.data_check import CheckCommand, check_data, write_check
 from rfga.engine.building.stopwatch import Stopwatch
 from rfga.engine.building.train import TrainCommand, train_and_report
+from rfga.engine.building.verdict import Verdict, verdict_of
 from rfga.engine.localizing.estimate import estimated_for
 from rfga.engine.localizing.inputs import Photograph
 from rfga.engine.localizing.journal import FILE_NAME as JOURNAL
 from rfga.engine.localizing.localize import Summary, localize
 from rfga.engine.localizing.localizer import Localizer
 from rfga.engine.localizing.output import LocalizeOptions
-from rfga.engine.building.verdict import Verdict, verdict_of
 from rfga.engine.localizing.refiners import load_refiner
 from rfga.engine.localizing.review_sheet import REVIEW_NAME
 from rfga.engine.run.config import RunPolicy

@@ -23,7 +23,6 @@ from rfga.engine.runtime.progress import announcer
 from rfga.files import claimed
 from rfga.methods import BY_PASSES
 
-
 OF_EPOCHS = {
     *("epochs", "lr", "new_lr_factor", "fast_layers", "momentum", "nesterov", "weight_decay", "schedule"),
     *("milestones", "warmup_epochs", "freeze_backbone", "crop", "min_scale", "flip", "compile", "seed"),

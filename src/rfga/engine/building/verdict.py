@@ -1,4 +1,4 @@
-"""What a built set of boxes says of itself: whether to trust it as a whole, and what was chosen on the way."""
+"""What a built set of boxes says of itself: whether to trust it, and what was chosen on the way."""
 
 from __future__ import annotations
 
@@ -44,15 +44,19 @@ def verdict_of(run: RunFolder, summary: Summary, boxes: Path) -> Verdict:
     confidence = mean_confidence(boxes)
     doubt = learned.pop("doubt", None)
     if doubt is None and confidence < UNSURE_CONFIDENCE:
-        doubt = f"the mean confidence of the boxes is {confidence:.2f} (sound collections: above {UNSURE_CONFIDENCE})"
+        doubt = f"the mean confidence of the boxes is {confidence:.2f} (sound: above {UNSURE_CONFIDENCE})"
     sizes = metrics.get("sizes", {})
-    choices = {"image_size": run.read_config()[0].image_size, **learned, **({"sizes": sizes} if sizes else {})}
+    choices = {
+        "image_size": run.read_config()[0].image_size,
+        **learned,
+        **({"sizes": sizes} if sizes else {}),
+    }
     missing = summary.without_box
     if doubt is not None:
         sentence = (
-            f"expected photographs whose objects have something in common that the network sees, found that {doubt}: "
-            "do not use these boxes without looking at them; a few corrected boxes, larger photographs, or "
-            "photographs of nothing may help"
+            "expected photographs whose objects have something in common that the network sees, found that "
+            f"{doubt}: do not use these boxes without looking at them; photographs that show the objects "
+            "larger, or of other backgrounds, may help"
         )
     else:
         without = f"; nothing was found in {missing} of {summary.inputs}" if missing else ""

@@ -44,16 +44,33 @@ class Look:
     file: SumsFile | None = None  # where the sums are kept, so that a killed look goes on
 
 
-class Passes:
-    """A method that is learned by looks at the photographs.
+def learn_by_passes(
+    method: Method, data: TrainingData, config: TrainConfig, run: RunFolder, runtime: Runtime
+) -> TrainConfig:
+    """Solve what a method learns by passes, if it does so, and keep what it found in the run's metrics.
 
     Args:
-        method: one whose ``passes`` are not empty; it learns in place.
+        method: learns in place.
         data: the photographs.
         config: batch size, and the image size that is chosen or kept.
         run: gets the sums, so that a killed run goes on.
         runtime: device, workers, processes.
+
+    Returns:
+        The settings, with the image size that the collection chose.
+
+    Raises:
+        UserError: a photograph that could be read can be read no more.
     """
+    if not method.passes():
+        return config
+    settled = Passes(method, data, config, run, runtime).learn()
+    runtime.processes.agree(lambda: run.update_metrics(learned=method.learned()))
+    return settled
+
+
+class Passes:
+    """The looks at the photographs that a method learns by; for the arguments see ``learn_by_passes``."""
 
     def __init__(
         self, method: Method, data: TrainingData, config: TrainConfig, run: RunFolder, runtime: Runtime
@@ -65,14 +82,7 @@ class Passes:
     @reading_explained()
     @torch.no_grad()
     def learn(self) -> TrainConfig:
-        """Look at the collection until all is solved.
-
-        Returns:
-            The settings, with the image size that the collection chose.
-
-        Raises:
-            UserError: a photograph that could be read can be read no more.
-        """
+        """Look at the collection until all is solved; see ``learn_by_passes``."""
         looks = list(self.method.passes())
         for index in range(len(looks)):
             last = index == len(looks) - 1
@@ -95,9 +105,7 @@ class Passes:
         name = f"look-{index}-{config.image_size}-{processes.rank}.safetensors"
         file = SumsFile(self.run.checkpoint.parent / name)
         total = len(self.method.passes())
-        look = Look(
-            f"look {index + 1} of {total}", passes, self.data.train, config.image_size, file
-        )
+        look = Look(f"look {index + 1} of {total}", passes, self.data.train, config.image_size, file)
         self._solve(look)
 
     def _choose_size(self, passes: Sequence[Pass]) -> int:
@@ -112,8 +120,9 @@ class Passes:
         best = min(errors, key=lambda size: errors[size])
         chosen = best if errors[best] <= CLEARLY * errors[base] else base
         tried = ", ".join(f"{error:.2f} at {size}" for size, error in errors.items())
-        announcer(self.runtime.quiet)(f"seeds missed in left-out photographs: {tried}; inputs of {chosen} pixels")
-        self.run.update_metrics(sizes={str(size): error for size, error in errors.items()})
+        announcer(self.runtime.quiet)(f"seeds missed: {tried}; inputs of {chosen} pixels")
+        sizes = {str(size): error for size, error in errors.items()}
+        self.runtime.processes.agree(lambda: self.run.update_metrics(sizes=sizes))
         return chosen
 
     def _solve(self, look: Look) -> None:
@@ -127,14 +136,18 @@ class Passes:
         """Add what this process's photographs give, from where a killed look stopped."""
         processes = self.runtime.processes
         own = range(processes.rank, len(look.samples), processes.world)
-        keyed = {f"{one.name}.{name}": part for one, s in zip(look.passes, sums, strict=True) for name, part in s.items()}
+        keyed = {
+            f"{one.name}.{name}": part
+            for one, s in zip(look.passes, sums, strict=True)
+            for name, part in s.items()
+        }
         done = look.file.load(keyed) if look.file else 0
         images = SampleImages(self.data.dataset, look.samples, look.image_size, None)
         loader = DataLoader(
             images,
             batch_size=self.config.batch_size,
             sampler=list(own[done:]),
-            num_workers=pick_workers(self.runtime, self.device) if len(own) - done > self.config.batch_size else 0,
+            num_workers=self._workers(len(own) - done),
         )
         saver = _Saver(look.file)
         with Meter(look.name, len(look.samples), quiet=self.runtime.quiet) as meter:
@@ -148,6 +161,10 @@ class Passes:
                 saver.save(keyed, done, last=done == len(own))
                 meter.advance(len(labels) * processes.world)
 
+    def _workers(self, waiting: int) -> int:
+        """None where they would take longer to start than to read."""
+        return pick_workers(self.runtime, self.device) if waiting > self.config.batch_size else 0
+
     def _batch(self, look: Look, pixels: Tensor, labels: Tensor, positions: Tensor) -> Batch:
         folds = torch.tensor([fold_of(look.samples[place].image_id) for place in positions.tolist()])
         images = normalised(pixels.to(self.device, non_blocking=True), self.method.backbone)
@@ -155,7 +172,7 @@ class Passes:
 
 
 class _Saver:
-    """Saves sums after every batch, or, where that takes long, so seldom that it takes a tenth of the time."""
+    """Saves sums after every batch, or, where that takes long, so seldom that it is a tenth of the time."""
 
     def __init__(self, file: SumsFile | None) -> None:
         self.file, self.took, self.ended = file, 0.0, time.monotonic()

@@ -31,7 +31,8 @@ class SumsFile:
         try:
             with safe_open(self.path, "pt") as held:
                 done = int(json.loads(held.metadata()["done"]))
-                parts = {name: held.get_tensor(name) for name in held.keys()}  # noqa: SIM118
+                names: list[str] = list(held.keys())
+                parts = {name: held.get_tensor(name) for name in names}
         except (OSError, SafetensorError, ValueError, TypeError, KeyError):
             return 0
         fits = parts.keys() == into.keys() and all(

@@ -15,6 +15,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from rfga.backbones.base import Backbone
 from rfga.data.base import Dataset
 from rfga.engine.learning.callbacks import EpochCheckpoint, EpochMeter, History, WholeFile
 from rfga.engine.learning.data import (
@@ -29,7 +30,7 @@ from rfga.engine.learning.lightning_processes import trainer_processes
 from rfga.engine.learning.loggers import require_loggers
 from rfga.engine.learning.module import TrainingModule
 from rfga.engine.learning.parameter_groups import parameter_groups
-from rfga.engine.learning.passes import Passes
+from rfga.engine.learning.passes import learn_by_passes
 from rfga.engine.learning.resume import (
     Checkpoint,
     read_checkpoint,
@@ -84,8 +85,7 @@ def train(
     runtime, policy = runtime or Runtime(), policy or RunPolicy()
     require_loggers(loggers)
     say = announcer(runtime.quiet)
-    device = pick_device(runtime.device)
-    processes = runtime.processes
+    device, processes = pick_device(runtime.device), runtime.processes
     goes_on = processes.agree(lambda: run.goes_on(policy))
     config = resumed_config(run, config) if goes_on else replace(config, options=all_options(config))
     if goes_on and run.is_finished:
@@ -99,10 +99,7 @@ def train(
     checkpoint = read_checkpoint(run.checkpoint) if goes_on else None
     method = _starting_method(config, data, checkpoint)
     parameter_groups(method, config)  # tells of layers that are not there before an earlier run goes
-    backbone = method.backbone
-    # What was found out about the input is part of the settings from now on.
-    found = {"mean": list(backbone.mean), "std": list(backbone.std), "pad_type": backbone.pad_type}
-    config = TrainConfig.from_dict({**config.to_dict(), **found})
+    config = _with_input(config, method.backbone)
     # The earlier run goes only now, when nothing but training itself can fail.
     processes.wait()  # until all have read what it left
     processes.agree(lambda: run.start(config, dataset.classes, {**(source or {}), **record}, policy))
@@ -115,17 +112,20 @@ def train(
         # Every process helps to measure, one logs.
         watchers = [EpochLog(loggers if processes.first else (), run, data, config)] if loggers else []
         fit(method, config, loaders, run, runtime, checkpoint, watchers)
-    if method.passes():
-        config = Passes(method, data, config, run, runtime).learn()
+    config = learn_by_passes(method, data, config, run, runtime)
 
     def finish() -> None:
-        if method.passes():
-            run.update_metrics(learned=method.learned())
         _estimate_threshold(method, config, data, run, runtime)
         run.write_model(method.state_dict())  # the last, as the sign of a finished run
 
     processes.agree(finish)
     return method.eval()
+
+
+def _with_input(config: TrainConfig, backbone: Backbone) -> TrainConfig:
+    """What was found out about the input is part of the settings from now on."""
+    found = {"mean": list(backbone.mean), "std": list(backbone.std), "pad_type": backbone.pad_type}
+    return TrainConfig.from_dict({**config.to_dict(), **found})
 
 
 def _estimate_threshold(

@@ -49,7 +49,12 @@ def run_threshold(metrics: Mapping[str, Any], normalisation: str, maps: str = OW
 
 def own_level(photographs: int) -> dict[str, Any]:
     """What a run keeps where a method's maps are shares of object: they are cut at a half."""
-    return {"estimator": "own level", "threshold": FIXED_THRESHOLDS["none"], "photographs": photographs, "all": {}}
+    return {
+        "estimator": "own level",
+        "threshold": FIXED_THRESHOLDS["none"],
+        "photographs": photographs,
+        "all": {},
+    }
 
 
 def threshold_sentence(threshold: Threshold, given: bool = False) -> str:
