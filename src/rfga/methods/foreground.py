@@ -185,9 +185,10 @@ class Foreground(Method):
             return found
         found |= {**self.choice._asdict(), "level": self.levels[0].item()}
         if self.choice.ratio >= UNSURE_RATIO:
+            missed = f"{self.choice.ratio:.1f} times what one each does (sound: < {UNSURE_RATIO:g})"
             found["doubt"] = (
                 "what the maps of one class call object, those of another call background: one discriminant "
-                f"for all misses {self.choice.ratio:.1f} times what one a class does (sound: < {UNSURE_RATIO})"
+                f"for all misses {missed}"
             )
         return found
 
