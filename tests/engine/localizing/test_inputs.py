@@ -227,6 +227,10 @@ def test_links_to_class_folders_are_followed(folder: Path, tmp_path_factory: pyt
     (photos / "dog" / "round").symlink_to(photos)
     assert found([photos]) == {"cat/c.png": "cat", "dog/a.png": "dog"}
     assert [s.image_id for s in FolderDataset(photos).samples("train")] == ["cat/c.png", "dog/a.png"]
+    (photos / "cat").unlink()
+    (photos / "cat").symlink_to(photos / "dog")
+    (told,) = input_notes(find_photographs([photos], CLASSES), CLASSES)
+    assert f"by a link {photos / 'dog'} is of cat and dog: its photographs count for each" in told
 
 
 def test_pictures_that_are_not_read_are_counted(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from rfga.data.folder_notes import same_names
+from rfga.data.folder_notes import of_two_classes, same_names
 from rfga.data.formats import IMAGE_SUFFIXES, OTHER_PICTURES
 from rfga.data.spelling import nearly_same
 from rfga.data.walk import find_images
@@ -141,6 +141,7 @@ def input_notes(photographs: Sequence[Photograph], classes: Sequence[str]) -> li
         "case or space alone: rename it, since it counts as no class"
         for (name, folder), count in near.items()
     ]
+    notes += of_two_classes((p.path.parent, p.folder_class) for p in photographs if p.folder_class)
     if shorter := shorter_names([photograph.image_id for photograph in photographs]):
         notes.append(
             f"expected names with room for an ending, found {len(shorter)} without (first {min(shorter)}): "
