@@ -158,6 +158,14 @@ def test_labels_by_place(folder: Path, tmp_path: Path) -> None:
     assert choose_labels(given, str(file), CLASSES) == [1, 0]
 
 
+def test_labels_of_no_photograph_are_counted(folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "labels.csv"
+    file.write_text(f"cat/a.png,cat\nlost.png,dog\n{folder / 'dog' / 'deep' / 'b.JPG'},dog\nmore.png,dog\n")
+    given = find_photographs([folder / "cat" / "a.png", folder / "dog" / "deep" / "b.JPG"], CLASSES)
+    (note,) = input_notes(given, CLASSES, str(file))
+    assert "found 2 that name none of these 2 (first lost.png): they are passed over" in note
+
+
 def test_labels_that_contradict_or_nearly_fit(tmp_path: Path) -> None:
     file = tmp_path / "labels.csv"
     file.write_text("a.png,cat\nb.png,dog\na.png,dog\n")
