@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -86,6 +86,21 @@ class Method(nn.Module, ABC):
         The passes of one look see the same photographs at once.
         """
         return ()
+
+    @property
+    def map_stage(self) -> str:
+        """The stage of whose grid the score maps are: the last one."""
+        return self.backbone.stages[-1]
+
+    def map_hw(self, image_hw: tuple[int, int], stages_hw: Mapping[str, tuple[int, int]]) -> tuple[int, int]:
+        """Height and width of the score maps.
+
+        Args:
+            image_hw: height and width of the images.
+            stages_hw: those of the backbone's stages.
+        """
+        del image_hw
+        return stages_hw[self.map_stage]
 
     @property
     def has_epochs(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from typing import Any, Literal, NamedTuple, Self
 
@@ -177,6 +177,12 @@ class Foreground(Method):
     def has_epochs(self) -> bool:
         """Whether the classifier has."""
         return self.seeding.has_epochs
+
+    def map_hw(self, image_hw: tuple[int, int], stages_hw: Mapping[str, tuple[int, int]]) -> tuple[int, int]:
+        """Half the image's sides, or, where maps are not tightened, those of the second middle stage."""
+        if self.tighten:
+            return image_hw[0] // 2, image_hw[1] // 2
+        return stages_hw[self._places[min(1, len(self._places) - 1)]]
 
     def learned(self) -> dict[str, Any]:
         """The choice of discriminants, what the classifier found, whether seeds contradict each other."""
