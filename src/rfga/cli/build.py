@@ -33,6 +33,14 @@ def add_build(command: ArgumentParser) -> None:
         default="link",
         help="how yolo/images gets the photographs, without which YOLO does not find their boxes",
     )
+    add(
+        "--class",
+        dest="class_name",
+        type=str | None,
+        default=None,
+        metavar="NAME",
+        help="of photographs that lie in DATA itself, without class folders; by default the folder's name",
+    )
     add("--max-boxes", type=int, default=1, help="boxes per photograph at most")
     add("--masks", action="store_true", help="write masks too")
     add("--refine", choices=REFINER_NAMES, default=NO_REFINER, help="write masks, refined in this way")
@@ -67,6 +75,7 @@ def run_build(values: dict[str, Any], explicit: set[str]) -> None:
         truth=optional_path(values["truth"]),
         localize=options,
         overwrite=values["overwrite"],
+        class_name=values["class_name"],
     )
     built = build_boxes(command, runtime_of(values))
     _print(built, values)

@@ -24,6 +24,9 @@ SHARES_OF_OBJECT = ("foreground",)
 BY_PASSES = ("foreground", "ridge")
 """Methods that are solved from looks at the photographs, without epochs, learning rate or chance."""
 
+ONE_CLASS = ("foreground",)
+"""Methods that learn of one class alone, from what its photographs have in common."""
+
 POSTHOC = {
     "gradcam": "rfga.methods.posthoc:GradCAM",
     "gradcam++": "rfga.methods.posthoc:GradCAMPlusPlus",

@@ -54,6 +54,7 @@ class BuildCommand:
         truth: boxes or masks of val, which make threshold and confidence better; none are needed.
         localize: what is written of every photograph.
         overwrite: start anew, instead of going on where an earlier call stopped.
+        class_name: of the one class of photographs without class folders; by default their folder's name.
     """
 
     data: str
@@ -63,6 +64,7 @@ class BuildCommand:
     truth: Path | None = None
     localize: LocalizeOptions = field(default_factory=LocalizeOptions)
     overwrite: bool = False
+    class_name: str | None = None
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def build_boxes(command: BuildCommand, runtime: Runtime | None = None) -> Built:
             that cannot work; a single bad photograph is recorded instead.
     """
     runtime = runtime or Runtime()
-    dataset = open_dataset(command.data, command.truth)
+    dataset = open_dataset(command.data, command.truth, class_name=command.class_name)
     refined = command.localize
     load_refiner(refined.refine, refined.sam_weights, pick_device(runtime.device))  # now, not after training
     _prepare(command)
@@ -133,7 +135,13 @@ def _build(command: BuildCommand, dataset: Dataset, runtime: Runtime) -> Built:
     run = command.out / RUN
     train_and_report(
         TrainCommand(
-            command.data, run, settings, options=command.options, truth=command.truth, policy=policy
+            command.data,
+            run,
+            settings,
+            options=command.options,
+            truth=command.truth,
+            policy=policy,
+            class_name=command.class_name,
         ),
         runtime,
     )
@@ -143,7 +151,7 @@ def _build(command: BuildCommand, dataset: Dataset, runtime: Runtime) -> Built:
     boxes = command.out / BOXES
     if localizer.threshold.source == FIXED:
         localizer = estimated_for(localizer, photographs, "folder", runtime, boxes if policy.resume else None)
-    threshold = threshold_sentence(localizer.threshold, given=False)
+    threshold = threshold_sentence(localizer.threshold, False, localizer.config.normalisation)
     say(f"3 of 3: boxes for {len(photographs)} photographs; {threshold}")
     options = replace(command.localize, labels="folder")
     summary = localize(localizer, photographs, boxes, options, runtime=runtime, policy=policy)

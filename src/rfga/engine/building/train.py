@@ -43,6 +43,7 @@ class TrainCommand:
         truth: boxes or masks of val.
         policy: about an earlier run in the folder.
         loggers: names of those that get every epoch.
+        class_name: of the one class of photographs without class folders.
     """
 
     data: str
@@ -53,6 +54,7 @@ class TrainCommand:
     truth: Path | None = None
     policy: RunPolicy = field(default_factory=RunPolicy)
     loggers: Sequence[str] = ()
+    class_name: str | None = None
 
 
 def train_and_report(command: TrainCommand, runtime: Runtime | None = None) -> dict[str, Any] | None:
@@ -90,7 +92,7 @@ def _train_in(
         truth = truth or (Path(data["truth"]) if data.get("truth") else None)
         followed = data.get("recipe")
     was_finished = goes_on and run.is_finished
-    dataset = open_dataset(command.data, truth)
+    dataset = open_dataset(command.data, truth, class_name=command.class_name)
     source: dict[str, Any] = {"source": command.data, "truth": None if truth is None else str(truth)}
     config = TrainConfig.from_dict(settings)
     ignored = sorted(OF_EPOCHS & {*command.settings}) if config.method in BY_PASSES else []

@@ -50,6 +50,7 @@ from rfga.engine.runtime.progress import announcer
 from rfga.engine.runtime.reading import reading_explained
 from rfga.engine.thresholds.threshold import own_level, run_threshold
 from rfga.files import remove_leftovers
+from rfga.methods import ONE_CLASS
 from rfga.methods.base import Method
 from rfga.types import UserError
 
@@ -92,7 +93,8 @@ def train(
         processes.agree(lambda: remove_leftovers(run.path))  # of a kill while the report was written
         say(f"the run in {run.path} is complete: nothing to train")
         return trained_method(run)[0].eval()
-    data = read_training_data(dataset, runtime, config.train_per_class)
+    alone = config.method in ONE_CLASS
+    data = read_training_data(dataset, runtime, config.train_per_class, 1 if alone else 2)
     record = {**data.record(), **({} if processes.alone else {"processes": processes.world})}
     if goes_on:
         require_same_data(run, dataset.classes, record)

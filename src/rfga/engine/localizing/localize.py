@@ -108,7 +108,9 @@ def _localize_paths(command: LocalizeCommand, runtime: Runtime) -> Summary:
             lambda: estimated_for(plain, photographs, command.options.labels, runtime, earlier).threshold
         )
         localizer = localizer.with_threshold(found.value, found.source)
-    announcer(runtime.quiet)(threshold_sentence(localizer.threshold, given is not None))
+    announcer(runtime.quiet)(
+        threshold_sentence(localizer.threshold, given is not None, localizer.config.normalisation)
+    )
     summary = localize(
         localizer, photographs, command.out, command.options, runtime=runtime, policy=command.policy
     )

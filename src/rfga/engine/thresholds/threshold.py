@@ -57,7 +57,7 @@ def own_level(photographs: int) -> dict[str, Any]:
     }
 
 
-def threshold_sentence(threshold: Threshold, given: bool = False) -> str:
+def threshold_sentence(threshold: Threshold, given: bool = False, normalisation: str = "minmax") -> str:
     """Where boxes are cut and why there, for whoever reads the output.
 
     Example:
@@ -65,6 +65,9 @@ def threshold_sentence(threshold: Threshold, given: bool = False) -> str:
         "boxes are cut at 0.26 of each map's maximum (label-free: estimated from photographs, without boxes)"
     """
     why = "given by --threshold" if given else _WHY[threshold.source]
+    if normalisation == "none":
+        own = "the discriminant's own level" if threshold.source == LABEL_FREE else why
+        return f"boxes hold what is object by {threshold.value:.3g} or more ({threshold.source}: {own})"
     return f"boxes are cut at {threshold.value:.3g} of each map's maximum ({threshold.source}: {why})"
 
 
