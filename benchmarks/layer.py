@@ -1,4 +1,4 @@
-"""Speed of the RFGA layer beside its composition of plain operations; prints a Markdown table.
+"""Speed of the RFGA layer beside plain operations around the same convolutions; prints a Markdown table.
 
 ``python benchmarks/layer.py [--rounds 15] [--threads N] [--clock cpu]``: forward and backward, both forms in
 turn in one process, medians.

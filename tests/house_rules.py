@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,10 +31,26 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
 }
 """Layer -> the layers that it may import besides itself."""
 
+FLOORS: tuple[frozenset[str], ...] = (
+    frozenset({"runtime"}),
+    frozenset({"run"}),
+    frozenset({"thresholds"}),
+    frozenset({"localizing"}),
+    frozenset({"learning", "attention", "export", "serve"}),
+    frozenset({"evaluating"}),
+    frozenset({"building"}),
+    frozenset({"benchmark"}),
+    frozenset({"ablation"}),
+)
+"""The rooms of ``engine`` from the ground up: each may import those below its floor."""
+
+MAX_MODULES, MAX_BESIDE_PACKAGES = 20, 10
+
 METHOD_SIBLINGS = frozenset({"rfga.methods", "rfga.methods.base", "rfga.methods.cam"})
 LAYERS_WITH_OPTIONS = frozenset({"nn", "methods"})  # the arguments of their constructors are options
-MAY_NAME_ONE = re.compile(r"engine/(demo|ablate|attention)\w*\.py")  # demo, ablate, attention
-OTHER_MEANINGS = frozenset({("engine/inputs.py", "folder")})  # ``--labels folder``: the folder's name
+MAY_NAME_ONE = re.compile(r"engine/(building/demo|(ablation|attention)/\w+)\.py")
+# ``--labels folder``: the folder's name
+OTHER_MEANINGS = frozenset({("engine/localizing/inputs.py", "folder")})
 MARKS = re.compile(
     r"type:\s*ignore|no[q]a|TO[D]O|FIX[M]E|X{3}|Not[I]mplementedError|pragma:\s*no cover|x[f]ail"
 )
@@ -69,9 +86,9 @@ class Module:
 
 
 def layer_of(module_name: str) -> str:
-    """``rfga.data.folder`` -> ``data``; all modules of the command line are one layer."""
+    """``rfga.data.folder`` -> ``data``; ``python -m rfga`` belongs to the command line."""
     first = [*module_name.split("."), ""][1]
-    return "cli" if first.startswith("cli") or first == "__main__" else first
+    return "cli" if first == "__main__" else first
 
 
 def read_modules(package: Path) -> dict[str, Module]:
@@ -120,6 +137,41 @@ def wrong_imports(modules: Modules) -> list[str]:
             if layer not in allowed or sibling:
                 problems.append(f"{module.path}: {module.layer} may not import {name}")
     return problems
+
+
+def imports_upstairs(modules: Modules) -> list[str]:
+    """Imports from a room of ``engine`` into one on its own floor or above."""
+    floor_of = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+    problems = []
+    for module in modules.values():
+        room = room_of(module.name)
+        if room and room not in floor_of:
+            problems.append(f"{module.path}: {room} has no floor: give it one in FLOORS")
+            continue
+        for name in sorted(imported(module, modules)):
+            other = room_of(name)
+            if room and other not in ("", room) and floor_of.get(other, len(FLOORS)) >= floor_of[room]:
+                problems.append(
+                    f"{module.path}: {room} may not import {name}, which is no floor below: move what both "
+                    "need down to the room whose job it is, or the caller up"
+                )
+    return problems
+
+
+def room_of(module_name: str) -> str:
+    """``rfga.engine.run.config`` -> ``run``; "" outside of ``engine``."""
+    parts = module_name.split(".")
+    return parts[2] if parts[1:2] == ["engine"] and len(parts) > 2 else ""
+
+
+def crowded_folders(modules: Modules) -> list[str]:
+    """Folders of more than 20 modules, and more than 10 files beside the packages at the top."""
+    counts = Counter(Path(module.path).parent.as_posix() for module in modules.values())
+    return [
+        f"{folder}: {count} modules (limit {limit}): find what they do in rooms of its own"
+        for folder, count in counts.items()
+        if count > (limit := MAX_BESIDE_PACKAGES if folder == "." else MAX_MODULES)
+    ]
 
 
 def import_cycles(modules: Modules) -> list[str]:

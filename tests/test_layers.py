@@ -20,7 +20,7 @@ MODULES = rules.read_modules(REPOSITORY / "src" / "rfga")
 
 
 def made_of(**texts: str) -> dict[str, rules.Module]:
-    """Modules of a made-up package: ``engine__train="..."`` is engine/train.py."""
+    """Modules of a made-up package: ``engine__train="..."`` is engine/learning/train.py."""
     found = [rules.Module(name.replace("__", "/") + ".py", text) for name, text in texts.items()]
     return {module.name: module for module in found}
 
@@ -46,14 +46,14 @@ def test_imports_point_back_along_the_way_of_the_data() -> None:
         ("geometry__boxes", "from rfga.data.base import Dataset"),
         ("nn__rfga", "from rfga.types import UserError"),
         ("backbones__base", "from rfga.nn.rfga import RFGA"),
-        ("metrics__top_k", "def f():\n    from rfga.output.export import FORMATS"),
+        ("metrics__top_k", "def f():\n    from rfga.output.export.formats import FORMATS"),
         ("data__folder", "from rfga.methods import METHODS"),
         ("methods__x", "from rfga.methods.rfga import ResidualFineGrainedAttention"),
         ("methods__x", "from rfga.methods import rfga"),
         ("methods__x", "from .rfga import y"),
-        ("methods__x", "from rfga.engine.train import y"),
+        ("methods__x", "from rfga.engine.learning.train import y"),
         ("engine__x", "from rfga.cli import main"),
-        ("cli_more", "from rfga.nn.rfga import RFGA"),
+        ("cli__more", "from rfga.nn.rfga import RFGA"),
         ("output__x", "from rfga import RFGA"),
         ("helpers", "import os"),
     ],
@@ -67,9 +67,36 @@ def test_what_the_table_allows_is_allowed() -> None:
     modules = made_of(
         methods__has="from rfga.methods.cam import CAM\nfrom rfga.nn.rfga import RFGA",
         data__folder="from rfga.data.base import Dataset\nfrom rfga.files import replacing",
-        cli="from rfga.cli_parser import build_parser\nfrom rfga.engine import train",
+        cli="from rfga.cli.parser import build_parser\nfrom rfga.engine import train",
     )
     assert not rules.wrong_imports(modules)
+
+
+def test_rooms_of_the_engine_reach_down_only() -> None:
+    none_of(rules.imports_upstairs(MODULES))
+    rooms = {rules.room_of(name) for name in MODULES} - {""}
+    assert rooms == frozenset().union(*rules.FLOORS)
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("engine__run__x", "def f():\n    from rfga.engine.learning.train import y"),
+        ("engine__export__x", "from rfga.engine.serve.page import y"),  # on its own floor
+        ("engine__cellar__x", "import os"),
+    ],
+)
+def test_an_import_upstairs_is_found(path: str, text: str) -> None:
+    allowed = "from rfga.engine.run.config import y\nfrom rfga.engine.serve import desk"
+    (problem,) = rules.imports_upstairs(made_of(engine__serve__page=allowed, **{path: text}))
+    assert problem.startswith(path.replace("__", "/") + ".py: ")
+
+
+def test_no_folder_is_crowded() -> None:
+    none_of(rules.crowded_folders(MODULES))
+    assert not rules.crowded_folders(made_of(**{f"data__x{i}": "" for i in range(20)}))
+    assert rules.crowded_folders(made_of(**{f"data__x{i}": "" for i in range(21)}))
+    assert rules.crowded_folders(made_of(**{f"x{i}": "" for i in range(11)}))
 
 
 def test_no_module_imports_itself_by_way_of_others() -> None:
@@ -102,7 +129,7 @@ def test_methods_and_data_sets_are_not_told_apart_by_name_elsewhere() -> None:
     ],
 )
 def test_a_branch_on_a_name_is_found(text: str) -> None:
-    modules = made_of(engine__train=text, methods__x=text, engine__demo=text)
+    modules = made_of(engine__train=text, methods__x=text, engine__building__demo=text)
     (problem,) = rules.branches_on_names(modules, "methods", set(METHODS))
     assert problem.startswith("engine/train.py:")
 
@@ -179,7 +206,7 @@ def test_importing_the_package_does_not_load_torch() -> None:
 
 def test_the_registries_do_not_load_torch() -> None:
     run_python(
-        "import sys, rfga.backbones, rfga.methods, rfga.data, rfga.metrics, rfga.output.export\n"
+        "import sys, rfga.backbones, rfga.methods, rfga.data, rfga.metrics, rfga.output.export.formats\n"
         "assert 'torch' not in sys.modules"
     )
 

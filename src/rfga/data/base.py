@@ -9,10 +9,8 @@ from typing import ClassVar
 from PIL import Image
 
 from rfga.data.images import read_image
-from rfga.data.truth import TruthReader
-from rfga.types import Sample, Truth, UserError
-
-SPLITS = ("train", "val", "test")
+from rfga.data.truth.readers import TruthReader
+from rfga.types import SPLITS, Sample, Truth, UserError
 
 SPLIT_ALIASES = {"train-weaksup": "train", "train-fullsup": "val"}
 """The benchmark's own names of splits -> ours. What is written names ours."""
@@ -86,3 +84,11 @@ class Dataset(ABC):
             UserError: it cannot be used.
         """
         self.image(sample)
+
+
+def known_truth(dataset: Dataset, sample: Sample) -> Truth | None:
+    """Boxes or a mask of a photograph; None where nothing is known, or what is known does not fit."""
+    try:
+        return dataset.truth(sample)
+    except UserError:
+        return None
