@@ -39,7 +39,8 @@ _NO_CLASSES = {
     *("data", "dataset", "default", "obj_train_data", "annotations", "annotation", "labels", "masks"),
 }
 _UPLOADED = re.compile(r"[0-9a-f]{8}-")  # what Label Studio puts before the names of uploaded files
-_UPLOADS = "/data/upload/"
+_LONGEST = 20_000  # letters of an address; no system has paths as long, and every end of one is looked at
+_UPLOADS = re.compile(r"/data/(media/)?upload/")
 
 
 class PhotographNames:
@@ -58,7 +59,6 @@ class PhotographNames:
     """
 
     def __init__(self, image_ids: Sequence[str], split: str) -> None:
-        self._spelled = set(image_ids)
         self._split = path_key(split)
         self._word = SPLIT_WORDS.get(self._split.casefold())
         self._exact = _Index((path_key(image_id), image_id) for image_id in image_ids)
@@ -72,8 +72,6 @@ class PhotographNames:
             name: path or address.
             alone: the last part alone may tell (rule 3).
         """
-        if name in self._spelled:
-            return [name]
         return self._first(name, self._exact.whole, self._exact.called if alone else {})
 
     def find_beside(self, path: str) -> list[str]:
@@ -117,8 +115,10 @@ class PhotographNames:
 
     def tells_no_class(self, folder: str) -> bool:
         """Whether a folder is called as what tools make, such as ``images/``, or as the split."""
-        if _UPLOADS in f"/{folder}/":
+        if _UPLOADS.search(f"/{folder}/"):
             return True
+        if self._classes.intersection(folder.split("/")):
+            return False  # a class may be called so as well
         parts = (part.casefold() for part in folder.split("/"))
         return all(
             part in _NO_CLASSES or (self._word and SPLIT_WORDS.get(part) == self._word) for part in parts
@@ -129,6 +129,8 @@ class PhotographNames:
         return list(dict.fromkeys([*whole, *self._first(path, index.stems, index.stem_called)]))
 
     def _first(self, name: str, paths: Mapping[str, list[str]], called: Mapping[str, list[str]]) -> list[str]:
+        if len(name) > _LONGEST:
+            return []
         keys = [path_key(spelled) for spelled in dict.fromkeys((name, address_path(name)))]
         for key in keys:
             for end in self._ends(key):
