@@ -29,7 +29,8 @@ def plain_layer(layer: Any, x: Tensor) -> Tensor:
     c = layer.channel_conv(x.mean((2, 3)).unsqueeze(1)).transpose(1, 2)
     h, w = layer.height_conv(x.mean(3)), layer.width_conv(x.mean(2))
     c, h, w = layer.channel_norm(c), layer.height_norm(h), layer.width_norm(w)
-    return x * (1 + c.sigmoid()[..., None] + h.sigmoid()[..., None] + w.sigmoid()[:, :, None, :])
+    y: Tensor = x * (1 + c.sigmoid()[..., None] + h.sigmoid()[..., None] + w.sigmoid()[:, :, None, :])
+    return y
 
 
 def step(forward: Callable[[], Tensor], leaves: list[Tensor], g: Tensor) -> Step:
