@@ -56,6 +56,11 @@ class Method(nn.Module, ABC):
             labels: (B,) or (B, n) classes to map; by default the most probable one of each image.
         """
 
+    @property
+    def map_stage(self) -> str:
+        """The stage of the backbone whose height and width the maps have; the last, unless said otherwise."""
+        return self.backbone.stages[-1]
+
     def pretrained_parameters(self) -> list[nn.Parameter]:
         """Those that may come from a weights file; all others are new and learn faster."""
         return list(self.backbone.network.parameters())
