@@ -107,7 +107,6 @@ def test_numbers_of_the_published_form_by_its_definition() -> None:
     y = x + x * m
     every, bias = head["head.weight"][:, :, 0, 0], head["head.bias"]
     weights = every[label]
-    assert bias is not None
     near(found.evidence, weights * y.mean((1, 2)))
     assert found.telling.tolist() == (weights * y.mean((1, 2))).topk(4).indices.tolist()
     near(found.expanded, m.mean(0))
