@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from rfga.data.formats import pillow_formats, unidentified
-from rfga.data.orientation import orientation, turned, upright_size
+from rfga.data.orientation import orientation, stated_turn, turned, upright_size
 from rfga.data.png_metadata import without_bad_metadata
 from rfga.data.unreadable import UnreadableError
 from rfga.types import ByteArray, UserError
@@ -81,6 +81,16 @@ def read_size(path: Path) -> tuple[int, int]:
     """
     with opened(path) as image:
         return upright_size(image, path)
+
+
+def is_turned(path: Path) -> bool:
+    """Whether a viewer turns or mirrors a photograph's pixels, from the header.
+
+    Raises:
+        UserError: the header cannot be read as that of an image.
+    """
+    with opened(path) as image:
+        return stated_turn(image, path) != 1
 
 
 def upright(loaded: Image.Image) -> Image.Image:

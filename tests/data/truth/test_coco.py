@@ -188,7 +188,7 @@ BAD_JSON: list[tuple[object, str]] = [
         GOOD | {"annotations": [{"image_id": 10, "category_id": 1}]},
         r"expected bbox as \[x, y, width, height\] .* found None in entry 0",
     ),
-    (GOOD | {"annotations": []}, r"found none in .*give file_name relative"),
+    (GOOD | {"annotations": []}, r"found none in .*, of which 0 are not there\): mark objects in them"),
     (coco(["cat/1.jpg"], [(0, [1, 1, 5, 5], 1)]), "1 images, of which 1 are not there, as 'cat/1.jpg'"),
     (coco(["train/cat/0.jpg"], [(0, [1, 1, 5, 5], 1)]), "photographs of this split, found 1 of others"),
 ]

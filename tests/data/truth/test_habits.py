@@ -266,3 +266,35 @@ def test_encodings_of_json_and_xml(val: Path, encoding: str) -> None:
     assert boxes(
         open_truth(written(val.parent / "voc", {"church/c0.xml": text}, encoding), val, IDS), IDS[0]
     ) == [BOX]
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_photographs_that_viewers_turn_are_told_where_no_size_is_stated(val: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = (HEIGHT, WIDTH) if orientation == 6 else (WIDTH, HEIGHT)
+    Image.new("RGB", stored).save(val / IDS[0], exif=exif)
+    content = coco()
+    assert opened(val, content).remarks == ()
+    for image in content["images"]:
+        image |= {"width": 0, "height": 0}
+    reader = opened(val, content)
+    root = written(val.parent / "yolo", {"data.yaml": "names: [church]", "labels/church/c0.txt": f"0 {LINE}"})
+    for each in (reader, open_truth(root, val, IDS)):
+        assert boxes(each, IDS[0]) == [BOX]
+        assert ["found none for 1 photographs" in said for _, said in each.remarks] == [True] * (
+            orientation > 1
+        )
+
+
+def test_text_files_beside_other_truth_are_no_labels(val: Path) -> None:
+    easy = GOOD.replace("<bndbox>", "<difficult>False</difficult><bndbox>")
+    texts = {
+        "classes.txt": "church\n",
+        "read me.txt": "hello\n",
+        "c0.xml": f"<annotation>{easy}</annotation>",
+    }
+    reader = open_truth(written(val.parent / "voc", texts), val, IDS)
+    assert boxes(reader, IDS[0]) == [BOX]
+    with pytest.raises(UserError, match=r"YOLO's labels, put data\.yaml or classes\.txt beside"):
+        open_truth(written(val.parent / "labels", {"c0.txt": f"0 {LINE}"}), val, IDS)

@@ -182,3 +182,17 @@ def test_a_box_of_several_labels_is_of_each(val: Path) -> None:
 def test_tasks_that_say_nothing_of_the_split_are_an_error(val: Path) -> None:
     with pytest.raises(UserError, match=r"found 1 of others \(first: train/cat/0.jpg\)"):
         opened(val, task({"image": "train/cat/0.jpg"}, region(0)))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"image": "/data/local-files/?d=val/cat/0.jpg", "source": "cat/0.jpg"},  # one photograph, named twice
+        {"image": "../../label-studio/data/media/upload/1/0a1b2c3d-2.jpg"},
+        {"picture": "s3://bucket/set/dog/2.jpg", "text": "a dog", "number": 2},
+    ],
+)
+def test_tags_of_any_name_where_there_is_one_photograph(val: Path, data: dict[str, Any]) -> None:
+    reader = opened(val, task(data, region(0, to_name="img")))
+    assert boxes(reader, IDS[0] if "source" in data else IDS[2]) == AT_0
+    assert reader.remarks == ()

@@ -159,7 +159,7 @@ BAD: list[tuple[bytes, str]] = [
     (item((1, 1, "1e999", 9)).encode(), "xmax of bndbox"),
     (item((9, 1, 1, 9)).encode(), "xmin <= xmax"),
     (b"<size><width>60</width></size>", "height of size"),
-    (b"", "found none in .*voc .it names 1 images, of which 0 are not there.: put each XML file"),
+    (b"", "found none in .*voc .it names 1 images, of which 0 are not there.: mark objects in them"),
 ]
 
 

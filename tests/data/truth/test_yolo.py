@@ -184,6 +184,6 @@ def test_without_label_files(val: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="in labels or val/labels, found neither"):
         open_truth(yolo(tmp_path / "yolo", {}), val, IDS)
     with pytest.raises(
-        UserError, match=r"it names 1 images, of which 0 are not there\): name label files as"
+        UserError, match=r"it names 1 images, of which 0 are not there\): mark objects in them"
     ):
         open_truth(yolo(tmp_path / "other", {"labels/é.txt": ""}), val, IDS)

@@ -11,7 +11,7 @@ from rfga.data.checks.boxes import XYWH, MarkedBox, box_findings
 from rfga.data.checks.coverage import TruthOf, coverage_findings, remark_findings
 from rfga.data.checks.findings import Finding
 from rfga.data.truth.coco import CocoImage, box_numbers, gather_coco, read_coco
-from rfga.data.truth.marked import OwnClass
+from rfga.data.truth.marked import OwnClass, tell_turned
 from rfga.types import UserError
 
 
@@ -51,6 +51,8 @@ def coco_findings(path: Path, of: TruthOf) -> Iterator[Finding]:
                 marked.append(MarkedBox(index, numbers, box.where))
         if usable:
             known.add(index)
+    sizeless = [image_id for image_id, image in gathered.by_id.items() if image.size_hw is None]
+    tell_turned(gathered.remarks, of.split_folder, sizeless)
     yield from box_findings(of.survey, marked, np.array(sizes_hw).reshape(-1, 2), XYWH, path.name)
     remarks = [(kind, sentence) for kind, sentence in gathered.remarks.listed() if kind != "other_class"]
     yield from remark_findings(path, remarks)

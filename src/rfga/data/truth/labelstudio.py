@@ -94,6 +94,8 @@ def _read_tasks(path: Path) -> list[dict[str, Any]]:
 def _gather(task: dict[str, Any], where: str, gathered: Gathered[Marked]) -> set[str]:
     """Keep the boxes of one task; the classes that they name."""
     shown, results = _shown(task, where), _results(task, where)
+    if len({tuple(gathered.names.find(name)) or name for _, _, name in shown}) == 1:
+        shown = shown[:1]  # one photograph, named several times
     if results is None:
         if task.get("predictions"):
             gathered.remarks.count("truth_left_out", _PREDICTED, where)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
-from rfga.data.images import read_size
+from rfga.data.images import is_turned, read_size
 from rfga.data.spelling import class_key, nearly_same
 from rfga.data.truth.gathered import Gathered
-from rfga.data.truth.remarks import Remark
+from rfga.data.truth.remarks import Remark, Remarks
 from rfga.types import Truth, UserError
 
 Box = TypeVar("Box")
@@ -57,6 +57,8 @@ class BoxTruth:
             image.boxes = own_class.boxes(image_id, image.boxes)
             if image.boxes:
                 self._marked[image_id] = image
+        sizeless = [image_id for image_id, image in self._marked.items() if image.size_hw is None]
+        tell_turned(gathered.remarks, split_folder, sizeless)
         self.remarks: tuple[Remark, ...] = gathered.remarks.listed()
         self.missing_images = tuple(gathered.missing)
         self.images_without_truth = tuple(image_id for image_id in image_ids if image_id not in self._marked)
@@ -81,6 +83,8 @@ class BoxTruth:
             sentence = f"{self.remarks[0][1]}{more}"
             raise UserError(sentence if str(path) in sentence else found + sentence)
         first = f", as {self.missing_images[0]!r:.100}" if self.missing_images else ""
+        if not self.missing_images:
+            remedy = "mark objects in them"
         besides = "".join(f"; {sentence}" for _, sentence in self.remarks[:1])
         raise UserError(
             f"expected boxes of the photographs in {self._split_folder}, found none in {path} (it names "
@@ -172,6 +176,23 @@ class OwnClass:
         self._remarks.count(kind, sentence, where, times)
 
 
+def tell_turned(remarks: Remarks, split_folder: Path, image_ids: Iterable[str]) -> None:
+    """Say which photographs are turned when they are shown, of those whose truth states no size.
+
+    Boxes of such truth may have been drawn on the stored pixels: nothing in it would tell.
+    """
+    for image_id in image_ids:
+        try:
+            if is_turned(split_folder / image_id):
+                remarks.count("truth_claims", _TURNED, image_id)
+        except UserError:  # told when the photograph is read
+            continue
+
+
+_TURNED = (
+    "expected the size that boxes were drawn on, found none for {count} photographs that viewers turn (EXIF; "
+    "first: {first}): their boxes are taken as drawn on what a viewer shows, so look whether they fit"
+)
 _NO_CLASS = (
     "expected the class of every photograph among those of the boxes, found {count} photographs whose class "
     "no box may have (first: {first}): all of their boxes are taken, of whatever class"

@@ -39,7 +39,7 @@ _NO_CLASSES = {
     *("data", "dataset", "default", "obj_train_data", "annotations", "annotation", "labels", "masks"),
 }
 _UPLOADED = re.compile(r"[0-9a-f]{8}-")  # what Label Studio puts before the names of uploaded files
-_UPLOADS = "/data/upload/"
+_UPLOADS = re.compile(r"/data/(media/)?upload/")
 
 
 class PhotographNames:
@@ -117,7 +117,7 @@ class PhotographNames:
 
     def tells_no_class(self, folder: str) -> bool:
         """Whether a folder is called as what tools make, such as ``images/``, or as the split."""
-        if _UPLOADS in f"/{folder}/":
+        if _UPLOADS.search(f"/{folder}/"):
             return True
         parts = (part.casefold() for part in folder.split("/"))
         return all(

@@ -65,6 +65,14 @@ def open_truth(path: Path, split_folder: Path, image_ids: Sequence[str]) -> Trut
     )
 
 
+def truth_notes(reader: TruthReader) -> list[str]:
+    """What a reader has to say before any truth is asked for, a sentence each."""
+    notes = [f"truth: {sentence}" for _, sentence in reader.remarks]
+    if missing := reader.missing_images:
+        notes.append(f"truth of no photograph: {len(missing)} named that are not there (first: {missing[0]})")
+    return notes
+
+
 class CocoTruth(BoxTruth):
     """Boxes of a COCO JSON file.
 
@@ -118,6 +126,8 @@ class MaskTruth:
         self.images_without_truth = tuple(image_id for image_id in image_ids if image_id not in self._masks)
         if not self._masks:
             besides = "".join(f"; {sentence}" for _, sentence in self.remarks[:1])
+            if any(True for _ in find_images(path, (".txt",))):
+                besides += "; or, if these are YOLO's labels, put data.yaml or classes.txt beside them"
             raise UserError(
                 f"expected masks of the photographs in {split_folder}, found {len(self.missing_images)} PNG "
                 f"files in {path} and none at a photograph's relative path: name them CLASS/NAME.png{besides}"

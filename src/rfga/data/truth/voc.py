@@ -25,6 +25,7 @@ _STALE = (
     "name another one there (first: {first}): each is taken as that of its own place, so correct it where "
     "that is wrong"
 )
+_EASY = ("", "0", "false", "no", "unspecified")
 _DIFFICULT = "expected objects to find, found {count} marked difficult (first: in {first}): left out"
 
 
@@ -183,7 +184,7 @@ def _marked(root: ElementTree.Element, path: Path, remarks: Remarks) -> Marked:
         elif all(side is not None and side > 0 for side in sides):  # some tools write 0 for unknown
             image.size_hw = (sides[0] or 0.0, sides[1] or 0.0)
     for item in root.findall("object"):
-        if (item.findtext("difficult") or "0").strip() not in ("0", ""):
+        if (item.findtext("difficult") or "").strip().casefold() not in _EASY:
             remarks.count("truth_left_out", _DIFFICULT, str(path))
             continue
         try:

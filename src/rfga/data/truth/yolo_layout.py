@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ _YAML_NAMES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 _CLASS_LISTS = ("classes.txt", "labels/classes.txt", "obj.names")  # of Label Studio, labelImg, CVAT
 _LISTS = ("train", "val", "test")
 _NO_LABELS = {"classes.txt", *(f"{split}.txt" for split in (*_LISTS, "valid"))}
+_LOOKED_AT = 20  # text files, to see whether they are labels
 _CVAT_FOLDERS = {"obj_train_data": "train", "obj_valid_data": "val", "obj_validation_data": "val"}
 
 
@@ -31,8 +34,10 @@ def is_yolo(path: Path) -> bool:
         return path.suffix.lower() in (".yaml", ".yml")
     if any((path / name).is_file() for name in _YAML_NAMES):
         return True
-    listed = any((path / name).is_file() for name in _CLASS_LISTS)
-    return listed and any(Path(name).name not in _NO_LABELS for name in find_images(path, (".txt",)))
+    if not any((path / name).is_file() for name in _CLASS_LISTS):
+        return False
+    files = (path / name for name in find_images(path, (".txt",)) if Path(name).name not in _NO_LABELS)
+    return (path / "labels").is_dir() or any(_holds_labels(file) for file in islice(files, _LOOKED_AT))
 
 
 @dataclass(frozen=True)
@@ -122,9 +127,19 @@ def without_ending(name: str) -> str:
     return path_key(name.rpartition(".")[0])
 
 
+def _holds_labels(file: Path) -> bool:
+    """Whether the first line of a text file is a box."""
+    try:
+        words = next((line.split() for line in read_lines(file) if line), [])
+        return len(words) > 4 and all(math.isfinite(float(word)) for word in words)
+    except (UserError, ValueError):
+        return False
+
+
 def _split_folders(root: Path, split: str) -> list[str]:
     """Names of the folder of a split, as it is called and as tools call it."""
-    word = SPLIT_WORDS.get(split.casefold())
+    # Class folders without splits are their own train.
+    word = SPLIT_WORDS.get(split.casefold(), "train")
     names = [split, *(name for name, of in SPLIT_WORDS.items() if of == word and name != split)]
     return [name for name in names if (root / name).is_dir()]
 

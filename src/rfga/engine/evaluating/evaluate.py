@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from rfga.data.base import Dataset, canonical_split
 from rfga.data.checks.readable import MAX_UNREADABLE_FRACTION
 from rfga.data.transforms import SampleImages
+from rfga.data.truth.readers import truth_notes
 from rfga.data.unreadable import require_there
 from rfga.engine.evaluating.gallery import Candidate, choose_gallery
 from rfga.engine.learning.data import checked_samples
@@ -230,10 +231,7 @@ def _truth_notes(dataset: Dataset, processes: Processes) -> Iterator[str]:
     reader = dataset.truth_reader
     if reader is None:
         return
-    for name in reader.missing_images:
-        yield f"truth of no photograph: {name} is not in the split's folder"
-    for _, sentence in reader.remarks:
-        yield f"truth: {sentence}"
+    yield from truth_notes(reader)
     warnings = processes.gather(reader.warnings())
     # Each begins with the name of its photograph, and these are sorted.
     yield from warnings[0] if processes.alone else sorted({text for found in warnings for text in found})
