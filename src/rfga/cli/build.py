@@ -2,71 +2,68 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentParser
 
+from rfga.cli.flags import (
+    DATA_HELP,
+    add_json,
+    add_options,
+    add_runtime,
+    add_settings,
+    add_truth,
+    given_settings,
+    made,
+    option_pairs,
+    runtime_of,
+    writable,
+    write_json_to,
+)
 from rfga.cli.printing import print_summary, print_table, say, tell, warn
-from rfga.cli.values import given_settings, option_pairs, optional_path, runtime_of, writable, write_json_to
-from rfga.engine.localizing.refiners import NO_REFINER, REFINER_NAMES
+from rfga.engine.localizing.options import LocalizeOptions
 from rfga.engine.run.config import METHOD_NAMES
 from rfga.output.export.formats import FORMATS
 
 LISTED = 10  # of photographs that failed
-NOT_SETTINGS = ("method",)
-"""Settings of training with a default of their own here."""
 
 
-def add_build(command: ArgumentParser) -> None:
-    """Put the flags below the command ``build``, those of training apart."""
-    add = command.add_argument
-    add(
-        "--out", type=str, required=True, help="folder for the check, the run, the boxes and the review sheet"
-    )
-    add("--method", choices=METHOD_NAMES, default="rfga-spread", help="how the network learns to localize")
-    add("--set", action="append", type=str, default=[], metavar="KEY=VALUE", help="an option of the method")
-    add("--format", type=str, default=",".join(FORMATS), help=f"joined by commas: {', '.join(FORMATS)}")
-    add(
-        "--photographs",
-        choices=("link", "copy", "none"),
-        default="link",
-        help="how yolo/images gets the photographs, without which YOLO does not find their boxes",
-    )
-    add("--max-boxes", type=int, default=1, help="boxes per photograph at most")
-    add("--masks", action="store_true", help="write masks too")
-    add("--refine", choices=REFINER_NAMES, default=NO_REFINER, help="write masks, refined in this way")
-    add("--sam-weights", type=str | None, default=None, metavar="DIR", help="folder of the model of sam")
-    add("--no-second-look", action="store_true", help="half the time, and a confidence that ranks worse")
-    add("--review", type=int, default=500, help="photographs on the review sheet at most")
-    add("--overwrite", action="store_true", help="start anew, instead of going on where it stopped")
-    add("--json", type=str | None, default=None, metavar="FILE", help="write the summary there too")
+def add(command: ArgumentParser) -> None:
+    """Put its flags below the command."""
+    flag = command.add_argument
+    flag("data", type=str, help=DATA_HELP)
+    out = "folder for the check, the run, the boxes and the review sheet"
+    flag("--out", type=str, required=True, help=out)
+    flag("--method", choices=METHOD_NAMES, default="rfga-spread", help="how the network learns to localize")
+    flag("--set", action="append", type=str, default=[], metavar="KEY=VALUE", help="an option of the method")
+    said = {
+        "formats": f"joined by commas: {', '.join(FORMATS)}",
+        "masks": "write masks too",
+        "second_look": "half the time, and a confidence that ranks worse",
+        "review": "photographs on the review sheet at most",
+    }
+    first = ("formats", "photographs", "max_boxes", "masks", "refine", "sam_weights")
+    add_options(command, LocalizeOptions, only=first, said=said, defaults={"formats": tuple(FORMATS)})
+    more = ("second_look", "review")
+    add_options(command, LocalizeOptions, only=more, said=said, defaults={"second_look": True})
+    flag("--overwrite", action="store_true", help="start anew, instead of going on where it stopped")
+    add_json(command, "write the summary there too")
+    add_truth(command, "boxes or masks of val, where they are known")
+    add_settings(command, without=("method",))
+    add_runtime(command)
 
 
-def run_build(values: dict[str, Any], explicit: set[str]) -> None:
+def run(values: dict[str, Any], explicit: set[str]) -> None:
     """Carry out the command."""
     from rfga.engine.building.box_set import BuildCommand, build_boxes
-    from rfga.engine.localizing.output import LocalizeOptions
 
     file = writable(values["json"])
-    options = LocalizeOptions(
-        formats=tuple(name.strip() for name in values["format"].split(",")),
-        max_boxes=values["max_boxes"],
-        second_look=not values["no_second_look"],
-        review=values["review"],
-        masks=values["masks"],
-        refine=values["refine"],
-        sam_weights=optional_path(values["sam_weights"]),
-        photographs=values["photographs"],
-    )
-    command = BuildCommand(
-        data=values["data"],
-        out=Path(values["out"]),
+    command = made(
+        BuildCommand,
+        values,
         settings={"method": values["method"], **given_settings(values, explicit)},
         options=option_pairs(values["set"]),
-        truth=optional_path(values["truth"]),
-        localize=options,
-        overwrite=values["overwrite"],
+        localize=made(LocalizeOptions, values, batch_size=LocalizeOptions.batch_size),
     )
     built = build_boxes(command, runtime_of(values))
     _print(built, values)

@@ -14,7 +14,8 @@ from rfga.engine.localizing.estimate import estimated_for
 from rfga.engine.localizing.inputs import Photograph, choose_labels, find_photographs
 from rfga.engine.localizing.journal import Journal
 from rfga.engine.localizing.localizer import Localizer
-from rfga.engine.localizing.output import LocalizeOptions, prepare_output, write_files
+from rfga.engine.localizing.options import LocalizeCommand, LocalizeOptions
+from rfga.engine.localizing.output import prepare_output, write_files
 from rfga.engine.localizing.refiners import NO_REFINER, load_refiner
 from rfga.engine.localizing.review_sheet import write_review_sheet
 from rfga.engine.localizing.stream import Stream, Todo
@@ -41,31 +42,6 @@ class Summary:
     failed: dict[str, str]  # image id -> reason
     without_box: int  # of those done or skipped: nothing above the threshold
     warnings: dict[str, int] = field(default_factory=dict)  # of those done or skipped: how many have each
-
-
-@dataclass(frozen=True)
-class LocalizeCommand:
-    """What ``rfga localize`` was asked for.
-
-    Args:
-        run: folder that ``rfga train`` made.
-        paths: photographs, folders and lists.
-        out: folder for everything that is written.
-        options: what is written.
-        threshold: auto, or a number as text.
-        normalisation: of score maps, instead of the run's own.
-        maps_from: a post-hoc way to read maps, instead of the method's own.
-        policy: about earlier output in the folder.
-    """
-
-    run: Path
-    paths: Sequence[Path]
-    out: Path
-    options: LocalizeOptions = field(default_factory=LocalizeOptions)
-    threshold: str = "auto"
-    normalisation: str | None = None
-    maps_from: str | None = None
-    policy: RunPolicy = field(default_factory=RunPolicy)
 
 
 def localize_paths(command: LocalizeCommand, runtime: Runtime | None = None) -> Summary:
