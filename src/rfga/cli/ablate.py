@@ -7,20 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser
 
-from rfga.cli.flags import (
-    DATA_HELP,
-    add_json,
-    add_policy,
-    add_runtime,
-    add_settings,
-    add_truth,
-    given_settings,
-    optional_path,
-    policy_of,
-    runtime_of,
-    writable,
-    write_json_to,
-)
+from rfga.cli import flags
 from rfga.cli.printing import print_table, say, tell
 from rfga.engine.ablation.variants import MECHANISMS
 from rfga.types import UserError
@@ -35,7 +22,7 @@ NOT_SETTINGS = ("method", "seed", "freeze_backbone")
 def add(command: ArgumentParser) -> None:
     """Put its flags below the command."""
     flag = command.add_argument
-    flag("data", type=str, help=DATA_HELP)
+    flag("data", type=str, help=flags.DATA_HELP)
     flag("--out", type=str, required=True, help="folder for features, runs, numbers and tables")
     flag("--seeds", type=str, default="0", help="joined by commas; the table has their mean and deviation")
     flag(
@@ -58,11 +45,11 @@ def add(command: ArgumentParser) -> None:
         "go on with an ablation that was stopped, or add to it",
         "start anew in a folder that holds an ablation",
     )
-    add_policy(command, again, anew)
-    add_json(command)
-    add_truth(command)
-    add_settings(command, without=NOT_SETTINGS)
-    add_runtime(command)
+    flags.add_policy(command, again, anew)
+    flags.add_json(command)
+    flags.add_truth(command)
+    flags.add_settings(command, without=NOT_SETTINGS)
+    flags.add_runtime(command)
 
 
 def run(values: dict[str, Any], explicit: set[str]) -> None:
@@ -74,23 +61,23 @@ def run(values: dict[str, Any], explicit: set[str]) -> None:
 
     if values["fine_tune"] and values["freeze_backbone"]:
         raise UserError("expected --fine-tune or --freeze-backbone, found both: leave one out")
-    file = writable(values["json"])
+    file = flags.writable(values["json"])
     command = AblationCommand(
         data=values["data"],
         out=Path(values["out"]),
         seeds=values["seeds"].split(","),
         only=[name.strip() for name in (values["only"] or "").split(",") if name.strip()],
-        settings=given_settings(values, explicit, without=NOT_SETTINGS),
+        settings=flags.given_settings(values, explicit, without=NOT_SETTINGS),
         recipe=values["config"],
         fine_tune=values["fine_tune"],
         half_features=values["half_features"],
         split=values["split"],
-        truth=optional_path(values["truth"]),
-        policy=policy_of(values),
+        truth=flags.optional_path(values["truth"]),
+        policy=flags.policy_of(values),
     )
-    found = run_ablation(command, runtime_of(values))
+    found = run_ablation(command, flags.runtime_of(values))
     print_ablation(make_ablation_table(found))
-    write_json_to(file, found)
+    flags.write_json_to(file, found)
     say(values, f"tables: {command.out / 'ablation.html'}, table.md and table.csv beside it")
     require_all_done(found, str(command.out))
 

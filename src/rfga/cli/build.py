@@ -6,20 +6,7 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
-from rfga.cli.flags import (
-    DATA_HELP,
-    add_json,
-    add_options,
-    add_runtime,
-    add_settings,
-    add_truth,
-    given_settings,
-    made,
-    option_pairs,
-    runtime_of,
-    writable,
-    write_json_to,
-)
+from rfga.cli import flags
 from rfga.cli.printing import print_summary, print_table, say, tell, warn
 from rfga.engine.localizing.options import LocalizeOptions
 from rfga.engine.run.config import METHOD_NAMES
@@ -31,7 +18,7 @@ LISTED = 10  # of photographs that failed
 def add(command: ArgumentParser) -> None:
     """Put its flags below the command."""
     flag = command.add_argument
-    flag("data", type=str, help=DATA_HELP)
+    flag("data", type=str, help=flags.DATA_HELP)
     out = "folder for the check, the run, the boxes and the review sheet"
     flag("--out", type=str, required=True, help=out)
     flag("--method", choices=METHOD_NAMES, default="rfga-spread", help="how the network learns to localize")
@@ -43,31 +30,31 @@ def add(command: ArgumentParser) -> None:
         "review": "photographs on the review sheet at most",
     }
     first = ("formats", "photographs", "max_boxes", "masks", "refine", "sam_weights")
-    add_options(command, LocalizeOptions, only=first, said=said, defaults={"formats": tuple(FORMATS)})
+    flags.add_options(command, LocalizeOptions, only=first, said=said, defaults={"formats": tuple(FORMATS)})
     more = ("second_look", "review")
-    add_options(command, LocalizeOptions, only=more, said=said, defaults={"second_look": True})
+    flags.add_options(command, LocalizeOptions, only=more, said=said, defaults={"second_look": True})
     flag("--overwrite", action="store_true", help="start anew, instead of going on where it stopped")
-    add_json(command, "write the summary there too")
-    add_truth(command, "boxes or masks of val, where they are known")
-    add_settings(command, without=("method",))
-    add_runtime(command)
+    flags.add_json(command, "write the summary there too")
+    flags.add_truth(command, "boxes or masks of val, where they are known")
+    flags.add_settings(command, without=("method",))
+    flags.add_runtime(command)
 
 
 def run(values: dict[str, Any], explicit: set[str]) -> None:
     """Carry out the command."""
     from rfga.engine.building.box_set import BuildCommand, build_boxes
 
-    file = writable(values["json"])
-    command = made(
+    file = flags.writable(values["json"])
+    command = flags.made(
         BuildCommand,
         values,
-        settings={"method": values["method"], **given_settings(values, explicit)},
-        options=option_pairs(values["set"]),
-        localize=made(LocalizeOptions, values, batch_size=LocalizeOptions.batch_size),
+        settings={"method": values["method"], **flags.given_settings(values, explicit)},
+        options=flags.option_pairs(values["set"]),
+        localize=flags.made(LocalizeOptions, values, batch_size=LocalizeOptions.batch_size),
     )
-    built = build_boxes(command, runtime_of(values))
+    built = build_boxes(command, flags.runtime_of(values))
     _print(built, values)
-    write_json_to(file, built.as_json())
+    flags.write_json_to(file, built.as_json())
 
 
 def _print(built: Any, values: dict[str, Any]) -> None:

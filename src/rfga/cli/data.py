@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from jsonargparse import ArgumentParser
 
-from rfga.cli.flags import add_json, optional_path, writable, write_json_to
+from rfga.cli import flags
 from rfga.cli.printing import print_table, say, tell
 from rfga.data.prepare import PREPARERS
 from rfga.types import SPLIT_ALIASES, SPLITS
@@ -61,7 +61,7 @@ def _add_prepare(command: ArgumentParser) -> None:
         help="the benchmark's lists: its folder metadata/, or that of the set",
     )
     flag("--overwrite", action="store_true", help="replace a set prepared there of other archives or lists")
-    add_json(command, "write the counts there too")
+    flags.add_json(command, "write the counts there too")
     flag("--quiet", action="store_true", help="print nothing but errors and results")
 
 
@@ -70,12 +70,12 @@ def _prepare(values: dict[str, Any], explicit: set[str]) -> None:
     from rfga.data.prepare.watch import Watch
     from rfga.engine.runtime.progress import Meter, announcer
 
-    file = writable(values["json"])
+    file = flags.writable(values["json"])
     request = Request(
         name=values["name"],
         out=Path(values["out"]),
         archives=[Path(path) for path in values["archives"]],
-        metadata=optional_path(values["metadata"]),
+        metadata=flags.optional_path(values["metadata"]),
         overwrite=values["overwrite"],
     )
     prepared = prepare(request, Watch(announcer(values["quiet"]), partial(Meter, quiet=values["quiet"])))
@@ -84,7 +84,9 @@ def _prepare(values: dict[str, Any], explicit: set[str]) -> None:
     counts = ", ".join(f"{count} {split}" for split, count in prepared.counts.items())
     before = " (prepared before)" if prepared.was_there else ""
     tell(f"{values['name']}: {counts} photographs in {values['out']}{before}")
-    write_json_to(file, {"dataset": values["name"], "photographs": prepared.counts, "notes": prepared.notes})
+    flags.write_json_to(
+        file, {"dataset": values["name"], "photographs": prepared.counts, "notes": prepared.notes}
+    )
 
 
 def _add_check(command: ArgumentParser) -> None:
@@ -96,7 +98,7 @@ def _add_check(command: ArgumentParser) -> None:
     )
     flag("--out", type=str | None, default=None, metavar="DIR", help="write check.html and check.json there")
     flag("--html", type=str | None, default=None, metavar="FILE", help="write the page with pictures there")
-    add_json(command, "write all that was found there")
+    flags.add_json(command, "write all that was found there")
     flag("--strict", action="store_true", help="warnings, too, give the exit status 1")
     flag("--workers", type=int, default=-1, help="threads that read photographs; -1 takes one a core")
     flag("--quiet", action="store_true", help="print nothing but errors and results")
@@ -113,7 +115,7 @@ def _check(values: dict[str, Any], explicit: set[str]) -> None:
     )
     from rfga.files import require_writable, write_json
 
-    out = optional_path(values["out"])
+    out = flags.optional_path(values["out"])
     pages = [Path(values["html"])] if values["html"] else []
     files = [Path(values["json"])] if values["json"] else []
     if out is not None:
@@ -123,7 +125,7 @@ def _check(values: dict[str, Any], explicit: set[str]) -> None:
     check = check_data(
         CheckCommand(
             data=values["data"],
-            truth=optional_path(values["truth"]),
+            truth=flags.optional_path(values["truth"]),
             split=values["split"],
             workers=values["workers"] if values["workers"] > 0 else None,
             quiet=values["quiet"],

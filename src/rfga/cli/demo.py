@@ -8,7 +8,7 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
-from rfga.cli.flags import add_runtime, runtime_of
+from rfga.cli import flags
 from rfga.cli.printing import print_comparison, tell
 
 
@@ -18,7 +18,7 @@ def add(command: ArgumentParser) -> None:
     flag("--out", type=str, default="demo", help="folder for runs, pictures and the report")
     flag("--overwrite", action="store_true", help="replace an earlier demo in that folder")
     flag("--seed", type=int, default=0, help="of the pictures and of training")
-    add_runtime(command)
+    flags.add_runtime(command)
 
 
 def run(values: dict[str, Any], explicit: set[str]) -> None:
@@ -26,7 +26,10 @@ def run(values: dict[str, Any], explicit: set[str]) -> None:
     from rfga.engine.building.demo import run_demo
 
     results = run_demo(
-        Path(values["out"]), seed=values["seed"], overwrite=values["overwrite"], runtime=runtime_of(values)
+        Path(values["out"]),
+        seed=values["seed"],
+        overwrite=values["overwrite"],
+        runtime=flags.runtime_of(values),
     )
     print_comparison(results.evaluations, results.names)
     for note in results.notes:

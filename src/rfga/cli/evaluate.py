@@ -7,17 +7,7 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
-from rfga.cli.flags import (
-    DATA_HELP,
-    TRUTH_HELP,
-    add_json,
-    add_options,
-    add_reading,
-    made,
-    runtime_of,
-    writable,
-    write_json_to,
-)
+from rfga.cli import flags
 from rfga.cli.printing import print_metrics, say, tell
 from rfga.engine.evaluating.options import EvaluateCommand
 
@@ -25,11 +15,11 @@ from rfga.engine.evaluating.options import EvaluateCommand
 def add(command: ArgumentParser) -> None:
     """Put its flags below the command."""
     command.add_argument("run", type=str, help="run folder that rfga train made")
-    command.add_argument("data", type=str, help=DATA_HELP)
-    said = {"truth": f"boxes or masks of the split: {TRUTH_HELP}"}
-    add_options(command, EvaluateCommand, only=("truth", "split", "step", "threshold"), said=said)
-    add_json(command)
-    add_reading(command)
+    command.add_argument("data", type=str, help=flags.DATA_HELP)
+    said = {"truth": f"boxes or masks of the split: {flags.TRUTH_HELP}"}
+    flags.add_options(command, EvaluateCommand, only=("truth", "split", "step", "threshold"), said=said)
+    flags.add_json(command)
+    flags.add_reading(command)
 
 
 def run(values: dict[str, Any], explicit: set[str]) -> None:
@@ -37,9 +27,9 @@ def run(values: dict[str, Any], explicit: set[str]) -> None:
     from rfga.engine.evaluating.command import evaluate_run, recipe_line
     from rfga.engine.evaluating.report import evaluation_notes
 
-    file, run_folder = writable(values["json"]), Path(values["run"])
-    command = made(EvaluateCommand, values)
-    evaluation = evaluate_run(run_folder, values["data"], command, runtime_of(values))
+    file, run_folder = flags.writable(values["json"]), Path(values["run"])
+    command = flags.made(EvaluateCommand, values)
+    evaluation = evaluate_run(run_folder, values["data"], command, flags.runtime_of(values))
     for note in evaluation_notes(evaluation):
         say(values, note)
     print_metrics([evaluation.result])
@@ -47,5 +37,5 @@ def run(values: dict[str, Any], explicit: set[str]) -> None:
         line = recipe_line(run_folder, evaluation.result["split"])
         if line is not None:
             tell(line)
-    write_json_to(file, evaluation.result)
+    flags.write_json_to(file, evaluation.result)
     say(values, f"report: {run_folder / 'report.html'}")

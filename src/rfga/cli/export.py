@@ -7,7 +7,7 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
-from rfga.cli.flags import add_json, writable, write_json_to
+from rfga.cli import flags
 from rfga.cli.printing import say, tell
 from rfga.engine.export import EXPORTERS
 
@@ -19,7 +19,7 @@ def add(command: ArgumentParser) -> None:
     flag("--format", choices=tuple(EXPORTERS), default="onnx", help="what to write")
     flag("--out", type=str, required=True, help="file (.onnx, .pt2) or folder to write")
     flag("--overwrite", action="store_true", help="replace an earlier export")
-    add_json(command)
+    flags.add_json(command)
     flag("--quiet", action="store_true", help="print nothing but errors and results")
 
 
@@ -27,7 +27,7 @@ def run(values: dict[str, Any], explicit: set[str]) -> None:
     """Carry out the command."""
     from rfga.engine.export.command import ExportCommand, export_run
 
-    file = writable(values["json"])
+    file = flags.writable(values["json"])
     command = ExportCommand(Path(values["run"]), Path(values["out"]), values["format"], values["overwrite"])
     say(values, f"exporting {command.run}, which takes up to a minute")
     exported = export_run(command)
@@ -42,5 +42,5 @@ def run(values: dict[str, Any], explicit: set[str]) -> None:
             f"agrees with the run on random input to {max(found.logits, found.maps):.1e} of the largest value"
             f"{apart}"
         )
-    write_json_to(file, exported.to_dict())
+    flags.write_json_to(file, exported.to_dict())
     say(values, f"{exported.path}: {exported.bytes / 1e6:.1f} MB")

@@ -11,12 +11,11 @@ from docstring_parser import parse as parse_docstring
 from jsonargparse import ArgumentParser
 
 from rfga.data import DATASETS
-from rfga.data.base import SPLIT_ALIASES
 from rfga.engine.evaluating.options import EvaluateCommand
 from rfga.engine.localizing.refiners import REFINER_NAMES
 from rfga.engine.run.config import METHOD_NAMES, POSTHOC_NAMES, RunPolicy, TrainConfig
 from rfga.engine.runtime.machine import Runtime
-from rfga.types import SPLITS, UserError
+from rfga.types import SPLIT_ALIASES, SPLITS, UserError
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

@@ -8,17 +8,7 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
-from rfga.cli.flags import (
-    add_json,
-    add_options,
-    add_policy,
-    add_reading,
-    made,
-    policy_of,
-    runtime_of,
-    writable,
-    write_json_to,
-)
+from rfga.cli import flags
 from rfga.cli.printing import print_some, print_summary, say
 from rfga.engine.localizing.options import LocalizeCommand, LocalizeOptions
 from rfga.output.export.formats import FORMATS
@@ -31,24 +21,24 @@ def add(command: ArgumentParser) -> None:
     flag("paths", type=str, nargs="+", help="photographs, folders, or .txt lists of paths")
     flag("--out", type=str, required=True, help="folder for boxes and pictures")
     said = {"formats": f"joined by commas: {', '.join(FORMATS)}"}
-    add_options(command, LocalizeOptions, only=("formats", "photographs", "labels"), said=said)
-    add_options(command, LocalizeCommand, only=("threshold",))
+    flags.add_options(command, LocalizeOptions, only=("formats", "photographs", "labels"), said=said)
+    flags.add_options(command, LocalizeCommand, only=("threshold",))
     done = ("formats", "photographs", "labels", "batch_size")
-    add_options(command, LocalizeOptions, without=done)
-    add_policy(command, "go on with a run that was stopped", "replace the output of an earlier run")
-    add_json(command, "write the summary there too")
-    add_reading(command)
+    flags.add_options(command, LocalizeOptions, without=done)
+    flags.add_policy(command, "go on with a run that was stopped", "replace the output of an earlier run")
+    flags.add_json(command, "write the summary there too")
+    flags.add_reading(command)
 
 
 def run(values: dict[str, Any], explicit: set[str]) -> None:
     """Carry out the command."""
     from rfga.engine.localizing.localize import localize_paths
 
-    file = writable(values["json"])
+    file = flags.writable(values["json"])
     paths = [Path(path) for path in values["paths"]]
-    options, policy = made(LocalizeOptions, values), policy_of(values)
-    command = made(LocalizeCommand, values, paths=paths, options=options, policy=policy)
-    summary = localize_paths(command, runtime_of(values))
+    options, policy = flags.made(LocalizeOptions, values), flags.policy_of(values)
+    command = flags.made(LocalizeCommand, values, paths=paths, options=options, policy=policy)
+    summary = localize_paths(command, flags.runtime_of(values))
     failed = [f"failed {name}: {reason}" for name, reason in summary.failed.items()]
     print_some(failed, "more failed; summary.json lists them all")
     print_summary(summary, values["out"])
@@ -56,4 +46,4 @@ def run(values: dict[str, Any], explicit: set[str]) -> None:
         say(values, f"{count} with the warning: {warning}")
     if options.review:
         say(values, f"look at the worst first: {command.out / 'review.html'}")
-    write_json_to(file, asdict(summary))
+    flags.write_json_to(file, asdict(summary))

@@ -7,19 +7,7 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
-from rfga.cli.flags import (
-    DATA_HELP,
-    add_policy,
-    add_processes,
-    add_runtime,
-    add_settings,
-    add_truth,
-    given_settings,
-    option_pairs,
-    optional_path,
-    policy_of,
-    runtime_of,
-)
+from rfga.cli import flags
 from rfga.cli.printing import print_metrics, say, tell
 from rfga.engine.learning.loggers import LOGGERS
 
@@ -27,17 +15,17 @@ from rfga.engine.learning.loggers import LOGGERS
 def add(command: ArgumentParser) -> None:
     """Put its flags below the command."""
     flag = command.add_argument
-    flag("data", type=str, help=DATA_HELP)
+    flag("data", type=str, help=flags.DATA_HELP)
     flag("--out", type=str, required=True, help="run folder to make")
-    add_truth(command, "boxes or masks of val")
+    flags.add_truth(command, "boxes or masks of val")
     flag("--config", type=str | None, default=None, help="a recipe: its name or YAML file")
     flag("--set", action="append", type=str, default=[], metavar="KEY=VALUE", help="an option of the method")
-    add_settings(command)
+    flags.add_settings(command)
     loggers = f"log each epoch with example maps, joined by commas: {', '.join(LOGGERS)}"
     flag("--logger", type=str | None, default=None, metavar="NAMES", help=loggers)
-    add_policy(command, "go on after the last whole epoch", "start anew in a folder that holds a run")
-    add_runtime(command)
-    add_processes(command)
+    flags.add_policy(command, "go on after the last whole epoch", "start anew in a folder that holds a run")
+    flags.add_runtime(command)
+    flags.add_processes(command)
 
 
 def run(values: dict[str, Any], explicit: set[str]) -> None:
@@ -49,14 +37,14 @@ def run(values: dict[str, Any], explicit: set[str]) -> None:
     command = TrainCommand(
         data=values["data"],
         out=Path(values["out"]),
-        settings=given_settings(values, explicit),
-        options=option_pairs(values["set"]),
+        settings=flags.given_settings(values, explicit),
+        options=flags.option_pairs(values["set"]),
         recipe=values["config"],
-        truth=optional_path(values["truth"]),
-        policy=policy_of(values),
+        truth=flags.optional_path(values["truth"]),
+        policy=flags.policy_of(values),
         loggers=logger_names(values["logger"]),
     )
-    result = train_and_report(command, runtime_of(values))
+    result = train_and_report(command, flags.runtime_of(values))
     if result is not None:
         print_metrics([result])
     if (line := recipe_line(command.out)) is not None:

@@ -15,19 +15,18 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from PIL import Image
 
 from rfga.data.base import Dataset, canonical_split
 from rfga.data.names import read_labelled_names
 from rfga.data.samples import SampleList
-from rfga.data.stored import read_stored, require_file, stored_size
+from rfga.data.stored import StoredPixels, stored_size
 from rfga.data.truth.metadata import IDS, LABELS, LOCALIZATION, MetadataTruth, is_metadata, read_metadata
 from rfga.types import SPLIT_ALIASES, SPLITS, Sample, Truth, UserError
 
 _LOOKED_FOR = 8  # photographs of a split whose absence is taken for that of all
 
 
-class BenchmarkDataset(Dataset):
+class BenchmarkDataset(StoredPixels, Dataset):
     """The base of data sets in a benchmark's layout; a kind states its name and that of its lists.
 
     Pixels are taken as they are stored, since the benchmark's boxes and numbers are of those. Truth is read
@@ -81,26 +80,6 @@ class BenchmarkDataset(Dataset):
         """Whether any sample of ``split`` has boxes or a mask."""
         name = canonical_split(split)
         return name in self._samples and _has_lines(self._lists[name] / LOCALIZATION)
-
-    def image(self, sample: Sample) -> Image.Image:
-        """The photograph as it is stored: RGB, EXIF orientation not applied, original size.
-
-        Raises:
-            UserError: the file cannot be read as an image.
-        """
-        return read_stored(sample.path)
-
-    def reduced_image(self, sample: Sample, least_side: int) -> Image.Image:
-        """The same, smaller where that is faster, but on no side of less than ``least_side`` pixels."""
-        return read_stored(sample.path, least_side)
-
-    def check(self, sample: Sample) -> None:
-        """See whether the photograph is there: benchmarks come with checksums, and may have a million.
-
-        Raises:
-            UserError: it is missing or empty.
-        """
-        require_file(sample.path)
 
     def known_class_names(self, count: int) -> tuple[str, ...] | None:
         """The names that ``count`` classes have where neither a file nor the training images' ids tell."""

@@ -6,20 +6,19 @@ import hashlib
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from torchvision.datasets import OxfordIIITPet
 
 from rfga.data.base import Dataset, canonical_split
 from rfga.data.images import opened
 from rfga.data.names import LabelledNames, Names
 from rfga.data.samples import SampleList
-from rfga.data.stored import read_stored, require_file, stored_size
+from rfga.data.stored import StoredPixels, stored_size
 from rfga.types import MASK_BACKGROUND, MASK_IGNORED, MASK_OBJECT, ByteArray, Sample, Truth, UserError
 
 VAL_SHARE = 10  # one photograph in so many of the official trainval part is of val
 
 
-class PetsDataset(Dataset):
+class PetsDataset(StoredPixels, Dataset):
     """3,680 photographs of train and val and 3,669 of test, each with a mask, read by torchvision's loader.
 
     val is a fixed tenth of the official trainval part, chosen by a hash of the name. The outline of each
@@ -83,26 +82,6 @@ class PetsDataset(Dataset):
     def has_truth(self, split: str) -> bool:
         """Whether ``split`` has photographs: each has a mask."""
         return len(self.samples(split)) > 0
-
-    def image(self, sample: Sample) -> Image.Image:
-        """The photograph as it is stored: RGB, EXIF orientation not applied, original size.
-
-        Raises:
-            UserError: the file cannot be read as an image.
-        """
-        return read_stored(sample.path)
-
-    def reduced_image(self, sample: Sample, least_side: int) -> Image.Image:
-        """The same, smaller where that is faster, but on no side of less than ``least_side`` pixels."""
-        return read_stored(sample.path, least_side)
-
-    def check(self, sample: Sample) -> None:
-        """See whether the photograph is there; the archive came with a checksum.
-
-        Raises:
-            UserError: it is missing or empty.
-        """
-        require_file(sample.path)
 
 
 def _loader(root: Path, split: str) -> OxfordIIITPet:

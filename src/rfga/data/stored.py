@@ -11,7 +11,31 @@ from pathlib import Path
 from PIL import Image
 
 from rfga.data.images import opened, reduce_decoding
-from rfga.types import UserError
+from rfga.types import Sample, UserError
+
+
+class StoredPixels:
+    """A data set whose photographs are taken as they are stored, and come with checksums."""
+
+    def image(self, sample: Sample) -> Image.Image:
+        """The photograph as it is stored: RGB, EXIF orientation not applied, original size.
+
+        Raises:
+            UserError: the file cannot be read as an image.
+        """
+        return read_stored(sample.path)
+
+    def reduced_image(self, sample: Sample, least_side: int) -> Image.Image:
+        """The same, smaller where that is faster, but on no side of less than ``least_side`` pixels."""
+        return read_stored(sample.path, least_side)
+
+    def check(self, sample: Sample) -> None:
+        """See whether the photograph is there: a benchmark may have a million.
+
+        Raises:
+            UserError: it is missing or empty.
+        """
+        require_file(sample.path)
 
 
 def read_stored(path: Path, least_side: int | None = None) -> Image.Image:
