@@ -6,8 +6,10 @@ No tag, reference or number in such a text makes the reader run anything, or fil
 from __future__ import annotations
 
 import codecs
+import hashlib
 import json
 import math
+import os
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -15,6 +17,7 @@ import yaml
 
 from rfga.types import UserError
 
+_LONGEST_NAME = 255  # bytes of a file's name that file systems take
 _MOST_DIGITS = 40  # of a whole number: a float holds it, and no 64-bit number has more
 _MOST_LEVELS = 100  # of values inside values
 _FREE_VALUES, _GROWTH = 100_000, 10  # so many values may the references (*name) of a YAML text stand for
@@ -85,8 +88,13 @@ def parse_yaml(text: str, *, as_text: bool = False) -> Any:
         raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
 
 
-def place_below(folder: Path, name: str) -> Path:
+def place_below(folder: Path, name: str, ending: str = "") -> Path:
     """Where the file called ``name`` is to be written below ``folder``.
+
+    Args:
+        folder: above.
+        name: relative path.
+        ending: comes behind the name, which is shortened where no file could be called so.
 
     Raises:
         UserError: the name leads out of the folder.
@@ -103,7 +111,25 @@ def place_below(folder: Path, name: str) -> Path:
     # Windows drops dots and spaces at the end of a name, so that ".. " is the folder above as well.
     if path.anchor or "\0" in name or any(not part.strip(". ") for part in path.parts):
         raise UserError(f"expected a name that stays in {folder}, found {name!r:.200}: rename the file")
-    return folder / path
+    return folder / (fitting(name, ending) if ending else path)
+
+
+def fitting(name: str, ending: str) -> str:
+    """A relative path with an ending behind it; its last part is shortened where it would be too long.
+
+    Example:
+        >>> fitting("cat/0.jpg", ".xml")
+        'cat/0.jpg.xml'
+        >>> short = fitting("cat/" + 251 * "a" + ".jpg", ".xml")
+        >>> len(short.removeprefix("cat/")), short[-15:]
+        (255, 'aa~dee8aa38.xml')
+    """
+    folder, slash, last = name.rpartition("/")
+    if len(os.fsencode(last + ending)) > _LONGEST_NAME:
+        mark = "~" + hashlib.blake2b(os.fsencode(last), digest_size=4).hexdigest()
+        room = _LONGEST_NAME - len(os.fsencode(mark + ending))
+        last = os.fsencode(last)[:room].decode("utf-8", "ignore") + mark
+    return folder + slash + last + ending
 
 
 class _PlainLoader(yaml.SafeLoader):

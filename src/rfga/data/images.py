@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from rfga.data.formats import pillow_formats, unidentified
+from rfga.data.formats import pillow_formats, require_no_raw, unidentified
 from rfga.data.orientation import orientation, stated_turn, turned, upright_size
 from rfga.data.png_metadata import without_bad_metadata
 from rfga.data.unreadable import UnreadableError
@@ -118,6 +118,7 @@ def opened(path: Path) -> Iterator[Image.Image]:
         with path.open("rb") as file, _SILENCE:
             if not file.read(1):
                 raise UnreadableError(f"expected an image, found the empty file {path}: replace or remove it")
+            require_no_raw(path)
             yield _identify(file, path)
     except UserError:
         raise

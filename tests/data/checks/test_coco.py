@@ -160,6 +160,15 @@ def test_outlines_of_groups_are_left_out(folders: Path) -> None:
     assert "found 1 marked iscrowd" in one.sentence
 
 
+def test_outlines_of_groups_alone_are_why_nothing_is_known(folders: Path) -> None:
+    path = write_coco(folders / "boxes.json", good_boxes())
+    path.write_text(path.read_text().replace('"bbox"', '"iscrowd": 1, "bbox"'))
+    left_out, unusable = truth_found(folders, path)
+    assert (left_out.kind, unusable.kind) == ("truth_left_out", "truth_unusable")
+    assert "found none: expected boxes of single objects, found 6 marked iscrowd" in unusable.sentence
+    assert "set iscrowd to 0" in unusable.sentence
+
+
 @pytest.mark.parametrize("text", ["{", '{"images": 3, "annotations": []}', '{"images": []}'])
 def test_no_coco_at_all(text: str, folders: Path) -> None:
     (folders / "boxes.json").write_text(text)

@@ -218,11 +218,10 @@ def test_of_two_entries_of_one_photograph_neither_is_believed(val: Path, kind: s
     assert sentence.startswith("expected each image once, found 'church/c0.png' in ")
 
 
-def test_photographs_spelled_in_two_ways_are_told_apart_letter_by_letter() -> None:
-    names = PhotographNames(["a/u\u0308.jpg", "a/\u00fc.jpg"], "val")
-    assert names.find("a/u\u0308.jpg") == ["a/u\u0308.jpg"]
-    assert names.find("a/\u00fc.jpg") == ["a/\u00fc.jpg"]
-    assert len(names.find("val/a/\u00fc.jpg")) == 2
+@pytest.mark.parametrize("name", ["a/u\u0308.jpg", "a/\u00fc.jpg", "val/a/\u00fc.jpg"])
+def test_names_that_differ_in_how_letters_are_composed_are_not_told_apart(name: str) -> None:
+    """Which of both a file means depends on the system that wrote it."""
+    assert len(PhotographNames(["a/u\u0308.jpg", "a/\u00fc.jpg"], "val").find(name)) == 2
 
 
 @pytest.mark.parametrize("kind", ["coco", "labelstudio", "voc", "yolo"])

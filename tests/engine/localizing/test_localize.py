@@ -21,6 +21,7 @@ from rfga.engine.localizing.localizer import SEVERAL, Localizer
 from rfga.engine.localizing.options import LocalizeCommand, LocalizeOptions
 from rfga.engine.localizing.review_sheet import REVIEW_NAME
 from rfga.engine.runtime.machine import Runtime
+from rfga.files import held_in
 from rfga.geometry.boxes import boxes_from_pixels
 from rfga.geometry.levelsets import component_boxes
 from rfga.geometry.refine import mask_of
@@ -230,7 +231,7 @@ def test_overwriting_leaves_no_file_of_another_format(
         done(
             localizer, [birds / "val" / "rubybib"], tmp_path, tiny.OVERWRITE, formats=formats, pictures=False
         )
-    names = {path.name for path in tmp_path.iterdir()}
+    names = set(held_in(tmp_path))
     assert names == {"boxes.csv", "summary.json", REVIEW_NAME, FILE_NAME}
 
 

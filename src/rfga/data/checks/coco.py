@@ -56,7 +56,7 @@ def coco_findings(path: Path, of: TruthOf) -> Iterator[Finding]:
     yield from box_findings(of.survey, marked, np.array(sizes_hw).reshape(-1, 2), XYWH, path.name)
     remarks = [(kind, sentence) for kind, sentence in gathered.remarks.listed() if kind != "other_class"]
     yield from remark_findings(path, remarks)
-    yield from coverage_findings(path, of, known, gathered.missing)
+    yield from coverage_findings(path, of, known, gathered.missing, remarks)
 
 
 def _size_findings(path: Path, of: TruthOf, index: int, image: CocoImage) -> Iterator[Finding]:

@@ -44,7 +44,7 @@ def remark_findings(path: Path, remarks: Iterable[Remark]) -> Iterator[Finding]:
 
 
 def coverage_findings(
-    path: Path, of: TruthOf, known: Collection[int], unknown: Sequence[str]
+    path: Path, of: TruthOf, known: Collection[int], unknown: Sequence[str], remarks: Sequence[Remark] = ()
 ) -> Iterator[Finding]:
     """Truth of no photograph, and photographs without truth; one finding alone where nothing fits.
 
@@ -53,9 +53,11 @@ def coverage_findings(
         of: the photographs.
         known: indices in the survey of those that have truth.
         unknown: what the truth names that is not there.
+        remarks: what else was said of it, which may be why nothing is known.
     """
     if not known:
-        remedy = "name them relative to that folder (CLASS/NAME)" if unknown else "mark objects in them"
+        why = remarks[0][1] if remarks else "mark objects in them"
+        remedy = "name them relative to that folder (CLASS/NAME)" if unknown else why
         named = f", and {len(unknown)} that are not there (as {unknown[0]})" if unknown else ""
         yield Finding(
             "truth_unusable",

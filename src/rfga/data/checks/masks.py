@@ -31,8 +31,9 @@ def mask_findings(path: Path, of: TruthOf) -> Iterator[Finding]:
             yield Finding(
                 kind, of.survey.file(index), said, others=(str(mask.relative_to(path)),), shots=(shot,)
             )
-    yield from remark_findings(path, gathered.remarks.listed())
-    yield from coverage_findings(path, of, {*map(of.index, gathered.by_id)}, gathered.missing)
+    remarks = gathered.remarks.listed()
+    yield from remark_findings(path, remarks)
+    yield from coverage_findings(path, of, {*map(of.index, gathered.by_id)}, gathered.missing, remarks)
 
 
 def _wrong(mask: Path, size_hw: tuple[int, ...]) -> Iterator[tuple[str, str]]:

@@ -58,7 +58,6 @@ class PhotographNames:
     """
 
     def __init__(self, image_ids: Sequence[str], split: str) -> None:
-        self._spelled = set(image_ids)
         self._split = path_key(split)
         self._word = SPLIT_WORDS.get(self._split.casefold())
         self._exact = _Index((path_key(image_id), image_id) for image_id in image_ids)
@@ -72,8 +71,6 @@ class PhotographNames:
             name: path or address.
             alone: the last part alone may tell (rule 3).
         """
-        if name in self._spelled:
-            return [name]
         return self._first(name, self._exact.whole, self._exact.called if alone else {})
 
     def find_beside(self, path: str) -> list[str]:

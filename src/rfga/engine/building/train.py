@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from rfga.engine.run.recipe_result import followed_recipe, recipe_record
 from rfga.engine.run.recipes import Recipe, read_recipe
 from rfga.engine.runtime.joining import joined
 from rfga.engine.runtime.machine import Runtime
+from rfga.files import claimed
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,14 @@ def train_and_report(command: TrainCommand, runtime: Runtime | None = None) -> d
 def _train_and_report(command: TrainCommand, runtime: Runtime) -> dict[str, Any] | None:
     run = RunFolder(command.out)
     goes_on = runtime.processes.agree(lambda: run.goes_on(command.policy))
+    with ExitStack() as claims:  # before the data are looked at: the run may lie among the photographs
+        runtime.processes.agree(lambda: claims.enter_context(claimed(run.path, "rfga train")))
+        return _train_in(run, goes_on, command, runtime)
+
+
+def _train_in(
+    run: RunFolder, goes_on: bool, command: TrainCommand, runtime: Runtime
+) -> dict[str, Any] | None:
     recipe = None if command.recipe is None else read_recipe(command.recipe)
     settings, truth = _settings_of(command, recipe), command.truth
     followed: dict[str, Any] | None = None

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 
 from rfga.data.base import Dataset, canonical_split
 from rfga.data.checks.readable import MAX_UNREADABLE_FRACTION
+from rfga.data.spelling import class_key
 from rfga.data.transforms import SampleImages
 from rfga.data.truth.readers import truth_notes
 from rfga.data.unreadable import require_there
@@ -238,10 +239,11 @@ def _truth_notes(dataset: Dataset, processes: Processes) -> Iterator[str]:
 
 
 def _require_same_classes(dataset: Dataset, classes: tuple[str, ...]) -> None:
-    if tuple(dataset.classes) == classes:
+    given, known = [class_key(name) for name in dataset.classes], [class_key(name) for name in classes]
+    if given == known:
         return
-    unknown = [name for name in dataset.classes if name not in classes]
-    absent = [name for name in classes if name not in dataset.classes]
+    unknown = [name for name in given if name not in known]
+    absent = [name for name in known if name not in given]
     found = f"{', '.join(unknown[:5])} in {dataset.name}" if unknown else f"no {', '.join(absent[:5])}"
     raise UserError(
         f"expected the {len(classes)} classes that the run was trained on ({', '.join(classes[:10])}), found "

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from rfga.engine.localizing.estimate import estimated_for
-from rfga.engine.localizing.inputs import Photograph, choose_labels, find_photographs
+from rfga.engine.localizing.inputs import (
+    Photograph,
+    choose_labels,
+    class_sources,
+    find_photographs,
+    input_notes,
+    shorter_names,
+)
 from rfga.engine.localizing.journal import Journal
 from rfga.engine.localizing.localizer import Localizer
 from rfga.engine.localizing.options import LocalizeCommand, LocalizeOptions
-from rfga.engine.localizing.output import prepare_output, write_files
+from rfga.engine.localizing.output import prepared_output, write_files
 from rfga.engine.localizing.refiners import NO_REFINER, load_refiner
 from rfga.engine.localizing.review_sheet import write_review_sheet
 from rfga.engine.localizing.stream import Stream, Todo
@@ -42,6 +49,11 @@ class Summary:
     failed: dict[str, str]  # image id -> reason
     without_box: int  # of those done or skipped: nothing above the threshold
     warnings: dict[str, int] = field(default_factory=dict)  # of those done or skipped: how many have each
+    # How many inputs have the class to look for from their folder, from a file, or as the most probable one.
+    class_from: dict[str, int] = field(default_factory=dict, compare=False)
+    notes: tuple[str, ...] = field(default=(), compare=False)  # what is not as expected and yet no error
+    # Photographs whose names leave no room for an ending -> their pictures; maps and masks are called alike.
+    shorter_names: dict[str, str] = field(default_factory=dict, compare=False)
 
 
 def localize_paths(command: LocalizeCommand, runtime: Runtime | None = None) -> Summary:
@@ -112,7 +124,8 @@ def localize(
         UserError: unknown format, no class where one is needed, or a folder that holds something already.
     """
     options, runtime, policy = options or LocalizeOptions(), runtime or Runtime(), policy or RunPolicy()
-    writers = [resolve(FORMATS, name, "format") for name in options.formats]
+    for name in options.formats:
+        resolve(FORMATS, name, "format")
     labels = choose_labels(photographs, options.labels, localizer.classes)
     refine = load_refiner(options.refine, options.sam_weights, localizer.device)
     settings, processes = _settings(localizer, options), runtime.processes
@@ -120,21 +133,42 @@ def localize(
         localizer = localizer.with_second_look(options.max_boxes)
     ids = [photograph.image_id for photograph in photographs]
     processes.require_same("photographs and settings", [*ids, json.dumps(settings)])
-    journal, before = _begin(out, settings, ids, policy, processes)
-    todo = [Todo(*item) for item in zip(photographs, labels, before, strict=True)]
 
     def write_one(prediction: Prediction, path: Path) -> None:
         write_files(prediction, path, out, options, refine)
 
-    with journal:
-        stream = Stream(localizer, write_one, options.batch_size, options.max_boxes)
-        _follow(stream, todo, journal, runtime)
-    processes.wait()
-    summary = processes.agree(lambda: _summary(journal, ids, before))
-    if not processes.first:
-        return summary
-    for write in writers:
-        write(journal.predictions(ids), localizer.classes, out)
+    with ExitStack() as claims:
+        output = prepared_output(out, policy)
+        journal, before = _begin(out, settings, ids, policy, processes, lambda: claims.enter_context(output))
+        todo = [Todo(*item) for item in zip(photographs, labels, before, strict=True)]
+        with journal:
+            stream = Stream(localizer, write_one, options.batch_size, options.max_boxes)
+            _follow(stream, todo, journal, runtime)
+        processes.wait()
+        summary = replace(
+            processes.agree(lambda: _summary(journal, ids, before)),
+            class_from=class_sources(labels, options.labels),
+            notes=tuple(input_notes(photographs, localizer.classes)),
+            shorter_names=shorter_names(ids),
+        )
+        if processes.first:
+            _write_all(journal, photographs, localizer, out, options, summary)
+            write_json(out / "summary.json", {**asdict(summary), "settings": settings})
+    return summary
+
+
+def _write_all(
+    journal: Journal,
+    photographs: Sequence[Photograph],
+    localizer: Localizer,
+    out: Path,
+    options: LocalizeOptions,
+    summary: Summary,
+) -> None:
+    """The formats, and the review sheet."""
+    ids = [photograph.image_id for photograph in photographs]
+    for name in options.formats:
+        resolve(FORMATS, name, "format")(journal.predictions(ids), localizer.classes, out)
     if options.photographs != "none":
         for name in PHOTOGRAPHS.keys() & set(options.formats):
             place = resolve(PHOTOGRAPHS, name, "format")
@@ -143,18 +177,21 @@ def localize(
     if options.review:
         facts, found = _facts(localizer, summary), journal.predictions(ids)
         write_review_sheet(found, photographs, localizer.classes, out, options.review, facts)
-    write_json(out / "summary.json", {**asdict(summary), "settings": settings})
-    return summary
 
 
 def _begin(
-    out: Path, settings: dict[str, Any], ids: Sequence[str], policy: RunPolicy, processes: Processes
+    out: Path,
+    settings: dict[str, Any],
+    ids: Sequence[str],
+    policy: RunPolicy,
+    processes: Processes,
+    prepare: Callable[[], None],
 ) -> tuple[Journal, list[bool]]:
     """The journal that this process writes, and which photographs an earlier run did."""
     opened: list[Journal] = []
 
     def begin() -> bytes:
-        prepare_output(out, policy)
+        prepare()
         opened.append(Journal(out, settings, ids, resume=policy.resume))
         return bytes(image_id in opened[0] for image_id in ids)
 

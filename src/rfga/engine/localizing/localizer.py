@@ -226,8 +226,11 @@ class Localizer:
 
         Args:
             pixels: (B, 3, S, S) uint8, as ``rfga.data.transforms.eval_transform`` gives them.
-            labels: (B,) classes to map; by default the most probable one of each photograph.
+            labels: (B,) classes to map, below 0 for the most probable one, which is also the default.
         """
+        if labels is not None and bool((labels < 0).any()):
+            probable = torch.from_numpy(self._score(pixels, None).labels)
+            labels = torch.where(labels < 0, probable, labels)
         scored = self._score(pixels, labels)
         if not self.second_looks:
             return scored

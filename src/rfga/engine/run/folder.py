@@ -18,7 +18,7 @@ from torch import Tensor
 from rfga.engine.run.checkpoint_file import drop_previous
 from rfga.engine.run.config import RunPolicy, TrainConfig
 from rfga.engine.run.weights_file import write_weights
-from rfga.files import is_leftover, remove_leftovers, require_writable, write_json, write_yaml
+from rfga.files import held_in, remove_leftovers, require_writable, write_json, write_yaml
 from rfga.types import UserError
 from rfga.untrusted import parse_json, parse_yaml
 
@@ -67,8 +67,7 @@ class RunFolder:
                 asked for, or holds files that are not a run's.
         """
         require_writable(self.path / "config.yaml")
-        names = [path.name for path in self.path.iterdir()]
-        held = [name for name in names if not is_leftover(name)]
+        held = held_in(self.path)
         if held and not (policy.resume or policy.overwrite):
             raise UserError(
                 f"expected a new folder for the run, found {self.path} with {len(held)} entries: "
