@@ -33,7 +33,7 @@ from rfga.engine.runtime.machine import Runtime
 from rfga.engine.runtime.processes import Processes
 from rfga.engine.runtime.progress import Meter, announcer
 from rfga.engine.runtime.reading import reading_explained
-from rfga.engine.thresholds.threshold import FIXED, parse_threshold, threshold_sentence
+from rfga.engine.thresholds.threshold import FIXED, Threshold, parse_threshold, threshold_sentence
 from rfga.files import write_json
 from rfga.output.export.formats import FORMATS, PHOTOGRAPHS
 from rfga.types import Prediction, UserError
@@ -75,14 +75,13 @@ def _localize_paths(command: LocalizeCommand, runtime: Runtime) -> Summary:
         maps_from=command.maps_from,
     )
     photographs = find_photographs(command.paths, localizer.classes, outputs=command.out)
-    if given is not None:
-        localizer = localizer.with_threshold(given, FIXED)
-    elif localizer.threshold.source == FIXED:  # the run knows none for these maps
+    threshold = localizer.threshold if given is None else Threshold(given, FIXED)
+    if given is None and threshold.source == FIXED:  # the run knows none for these maps
         earlier, plain = command.out if command.policy.resume else None, localizer
-        found = runtime.processes.agree(
+        threshold = runtime.processes.agree(
             lambda: estimated_for(plain, photographs, command.options.labels, runtime, earlier).threshold
         )
-        localizer = localizer.with_threshold(found.value, found.source)
+    localizer = localizer.with_threshold(threshold.value, threshold.source)
     announcer(runtime.quiet)(threshold_sentence(localizer.threshold, given is not None))
     summary = localize(
         localizer, photographs, command.out, command.options, runtime=runtime, policy=command.policy
@@ -124,14 +123,20 @@ def localize(
         UserError: unknown format, no class where one is needed, or a folder that holds something already.
     """
     options, runtime, policy = options or LocalizeOptions(), runtime or Runtime(), policy or RunPolicy()
-    for name in options.formats:
-        resolve(FORMATS, name, "format")
+    writers = [resolve(FORMATS, name, "format") for name in options.formats]
+    wanted = () if options.photographs == "none" else options.formats
+    places = [resolve(PHOTOGRAPHS, name, "format") for name in wanted if name in PHOTOGRAPHS]
+    ids = [photograph.image_id for photograph in photographs]
     labels = choose_labels(photographs, options.labels, localizer.classes)
+    known: dict[str, Any] = {
+        "class_from": class_sources(labels, options.labels),
+        "notes": tuple(input_notes(photographs, localizer.classes)),
+        "shorter_names": shorter_names(ids),
+    }
     refine = load_refiner(options.refine, options.sam_weights, localizer.device)
-    settings, processes = _settings(localizer, options), runtime.processes
     if options.second_look:
         localizer = localizer.with_second_look(options.max_boxes)
-    ids = [photograph.image_id for photograph in photographs]
+    settings, processes = _settings(localizer, options), runtime.processes
     processes.require_same("photographs and settings", [*ids, json.dumps(settings)])
 
     def write_one(prediction: Prediction, path: Path) -> None:
@@ -145,38 +150,18 @@ def localize(
             stream = Stream(localizer, write_one, options.batch_size, options.max_boxes)
             _follow(stream, todo, journal, runtime)
         processes.wait()
-        summary = replace(
-            processes.agree(lambda: _summary(journal, ids, before)),
-            class_from=class_sources(labels, options.labels),
-            notes=tuple(input_notes(photographs, localizer.classes)),
-            shorter_names=shorter_names(ids),
-        )
+        summary = replace(processes.agree(lambda: _summary(journal, ids, before)), **known)
         if processes.first:
-            _write_all(journal, photographs, localizer, out, options, summary)
+            for write in writers:
+                write(journal.predictions(ids), localizer.classes, out)
+            for place in places:
+                done = ((p.image_id, p.path) for p in photographs if p.image_id in journal)
+                place(done, out, options.photographs)
+            if options.review:
+                facts, found = _facts(localizer, summary), journal.predictions(ids)
+                write_review_sheet(found, photographs, localizer.classes, out, options.review, facts)
             write_json(out / "summary.json", {**asdict(summary), "settings": settings})
     return summary
-
-
-def _write_all(
-    journal: Journal,
-    photographs: Sequence[Photograph],
-    localizer: Localizer,
-    out: Path,
-    options: LocalizeOptions,
-    summary: Summary,
-) -> None:
-    """The formats, and the review sheet."""
-    ids = [photograph.image_id for photograph in photographs]
-    for name in options.formats:
-        resolve(FORMATS, name, "format")(journal.predictions(ids), localizer.classes, out)
-    if options.photographs != "none":
-        for name in PHOTOGRAPHS.keys() & set(options.formats):
-            place = resolve(PHOTOGRAPHS, name, "format")
-            done = ((p.image_id, p.path) for p in photographs if p.image_id in journal)
-            place(done, out, options.photographs)
-    if options.review:
-        facts, found = _facts(localizer, summary), journal.predictions(ids)
-        write_review_sheet(found, photographs, localizer.classes, out, options.review, facts)
 
 
 def _begin(
