@@ -126,11 +126,9 @@ def _is_of(hint: Any, kind: type) -> bool:
 # Flags that several commands have.
 
 
-def add_truth(
-    command: ArgumentParser, what: str = "boxes or masks of the split", flag: str = "--truth"
-) -> None:
+def add_truth(command: ArgumentParser, what: str = "boxes or masks of the split") -> None:
     """Boxes or masks from anywhere."""
-    command.add_argument(flag, type=str | None, default=None, help=f"{what}: {TRUTH_HELP}")
+    command.add_argument("--truth", type=str | None, default=None, help=f"{what}: {TRUTH_HELP}")
 
 
 def add_json(command: ArgumentParser, what: str = "write the numbers there too") -> None:
