@@ -224,6 +224,20 @@ def test_names_that_differ_in_how_letters_are_composed_are_not_told_apart(name: 
     assert len(PhotographNames(["a/u\u0308.jpg", "a/\u00fc.jpg"], "val").find(name)) == 2
 
 
+def test_a_name_that_no_file_can_have_is_of_no_photograph() -> None:
+    names = PhotographNames(IDS, "val")
+    assert names.find("a/" * 1000 + IDS[0]) == [IDS[0]]
+    assert names.find("a/" * 500_000 + IDS[0]) == names.find_beside("a/" * 500_000 + "church/c0") == []
+
+
+def test_class_folders_called_like_splits_and_like_folders_of_tools() -> None:
+    names = PhotographNames(["train/0.jpg", "images/1.jpg", "church/2.jpg"], "val")
+    assert names.find("val/train/0.jpg") == names.find("train/0.jpg") == ["train/0.jpg"]
+    assert names.find("images/2.jpg") == []  # a photograph of the class, which is not there
+    assert names.find("photos/2.jpg") == ["church/2.jpg"]
+    assert names.find("train/church/2.jpg") == []
+
+
 @pytest.mark.parametrize("kind", ["coco", "labelstudio", "voc", "yolo"])
 @pytest.mark.parametrize("spelled", ["M\u00fcnster", "Mu\u0308nster"])
 def test_classes_are_compared_in_one_spelling(val: Path, kind: str, spelled: str) -> None:

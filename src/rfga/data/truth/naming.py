@@ -39,6 +39,7 @@ _NO_CLASSES = {
     *("data", "dataset", "default", "obj_train_data", "annotations", "annotation", "labels", "masks"),
 }
 _UPLOADED = re.compile(r"[0-9a-f]{8}-")  # what Label Studio puts before the names of uploaded files
+_LONGEST = 20_000  # letters of an address; no system has paths as long, and every end of one is looked at
 _UPLOADS = re.compile(r"/data/(media/)?upload/")
 
 
@@ -116,6 +117,8 @@ class PhotographNames:
         """Whether a folder is called as what tools make, such as ``images/``, or as the split."""
         if _UPLOADS.search(f"/{folder}/"):
             return True
+        if self._classes.intersection(folder.split("/")):
+            return False  # a class may be called so as well
         parts = (part.casefold() for part in folder.split("/"))
         return all(
             part in _NO_CLASSES or (self._word and SPLIT_WORDS.get(part) == self._word) for part in parts
@@ -126,6 +129,8 @@ class PhotographNames:
         return list(dict.fromkeys([*whole, *self._first(path, index.stems, index.stem_called)]))
 
     def _first(self, name: str, paths: Mapping[str, list[str]], called: Mapping[str, list[str]]) -> list[str]:
+        if len(name) > _LONGEST:
+            return []
         keys = [path_key(spelled) for spelled in dict.fromkeys((name, address_path(name)))]
         for key in keys:
             for end in self._ends(key):
