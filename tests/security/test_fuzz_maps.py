@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from rfga.data.cub import CubDataset
+from rfga.data.benchmarks.cub import CubDataset
 from rfga.engine.evaluating.options import Policy, ScoreOptions
 from rfga.engine.evaluating.score import score
 from rfga.geometry.maps import NORMALISATIONS

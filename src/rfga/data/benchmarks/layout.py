@@ -17,9 +17,9 @@ from typing import ClassVar
 import numpy as np
 
 from rfga.data.base import Dataset, canonical_split
+from rfga.data.benchmarks.stored import StoredPixels, stored_size
 from rfga.data.names import read_labelled_names
 from rfga.data.samples import SampleList
-from rfga.data.stored import StoredPixels, stored_size
 from rfga.data.truth.metadata import IDS, LABELS, LOCALIZATION, MetadataTruth, is_metadata, read_metadata
 from rfga.types import SPLIT_ALIASES, SPLITS, Sample, Truth, UserError
 

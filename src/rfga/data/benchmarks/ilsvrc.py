@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rfga.data.benchmark_layout import BenchmarkDataset
+from rfga.data.benchmarks.layout import BenchmarkDataset
 
 NUM_CLASSES = 1000
 

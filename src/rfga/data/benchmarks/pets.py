@@ -9,10 +9,10 @@ import numpy as np
 from torchvision.datasets import OxfordIIITPet
 
 from rfga.data.base import Dataset, canonical_split
+from rfga.data.benchmarks.stored import StoredPixels, stored_size
 from rfga.data.images import opened
 from rfga.data.names import LabelledNames, Names
 from rfga.data.samples import SampleList
-from rfga.data.stored import StoredPixels, stored_size
 from rfga.types import MASK_BACKGROUND, MASK_IGNORED, MASK_OBJECT, ByteArray, Sample, Truth, UserError
 
 VAL_SHARE = 10  # one photograph in so many of the official trainval part is of val

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rfga.data.ilsvrc import IlsvrcDataset
+from rfga.data.benchmarks.ilsvrc import IlsvrcDataset
 from tests.made_benchmarks import CLASSES, write_benchmark, write_lists
 from tests.real_lists import require_the_same
 

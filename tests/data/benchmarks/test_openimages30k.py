@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from rfga.data import open_dataset
-from rfga.data.openimages30k import OpenImages30kDataset
+from rfga.data.benchmarks.openimages30k import OpenImages30kDataset
 from rfga.geometry.maps import resize_mask
 from rfga.metrics.localization import LocalizationMetrics
 from rfga.types import UserError
