@@ -130,7 +130,7 @@ def localize(
     labels = choose_labels(photographs, options.labels, localizer.classes)
     known: dict[str, Any] = {
         "class_from": class_sources(labels, options.labels),
-        "notes": tuple(input_notes(photographs, localizer.classes)),
+        "notes": tuple(input_notes(photographs, localizer.classes, options.labels)),
         "shorter_names": shorter_names(ids),
     }
     refine = load_refiner(options.refine, options.sam_weights, localizer.device)
