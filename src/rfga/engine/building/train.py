@@ -10,7 +10,8 @@ from typing import Any
 
 from rfga.data import open_dataset
 from rfga.data.base import Dataset
-from rfga.engine.evaluating.command import EvaluateCommand, evaluate_and_record, measured
+from rfga.engine.evaluating.command import evaluate_and_record, measured
+from rfga.engine.evaluating.options import EvaluateCommand
 from rfga.engine.evaluating.report import write_run_report
 from rfga.engine.learning.train import train
 from rfga.engine.run.config import RunPolicy, TrainConfig
