@@ -17,7 +17,6 @@ from rfga.nn.foreground import SeedSums, discriminant, place_vectors, seed_error
 from rfga.nn.guided_filter import guided_filter
 from rfga.nn.self_similarity import spread_along
 
-Kind = Literal["auto", "collection", "class"]
 SHARES = (1.0, 0.3, 0.1, 0.0)
 """Of the collection's sums in a class's discriminant: 1 is one for all, 0 each class its own."""
 COLLECTION_MARGIN = 1.1
@@ -78,7 +77,7 @@ class Foreground(Method):
         backbone: Backbone,
         num_classes: int,
         *,
-        discriminant: Kind = "auto",
+        discriminant: Literal["auto", "collection", "class"] = "auto",
         stages: int = 3,
         level: float | None = None,
         above: float = 0.5,
