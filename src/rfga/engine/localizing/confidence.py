@@ -225,7 +225,7 @@ OF_SHARES = Confidence(
     ),
     source="default",
 )
-"""For maps that are shares of object: fitted on the 1,107 photographs of the val splits of pets3, birds13, web6,
+"""For maps that are shares of object: fitted on the 1,107 photographs of val of pets3, birds13, web6,
 busi2, neudet6 and objects10 by the method foreground, MobileNetV2 at 224 pixels (448 for busi2). The class's
 probability is left out, for it says nothing of the outline; so is a second look, which was not measured.
 """
