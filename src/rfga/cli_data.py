@@ -11,8 +11,9 @@ from jsonargparse import ArgumentParser
 
 from rfga.cli_print import print_table, say, tell
 from rfga.cli_values import optional_path, writable, write_json_to
-from rfga.data.base import SPLIT_ALIASES, SPLITS
+from rfga.data.base import SPLIT_ALIASES
 from rfga.data.prepare import PREPARERS
+from rfga.types import SPLITS
 
 SHOWN = 3  # findings of a kind that the terminal names
 

@@ -18,11 +18,12 @@ from rfga.cli_data import add_data
 from rfga.cli_export import add_export
 from rfga.cli_serve import add_serve
 from rfga.data import DATASETS
-from rfga.data.base import SPLIT_ALIASES, SPLITS
+from rfga.data.base import SPLIT_ALIASES
 from rfga.engine.config import METHOD_NAMES, POSTHOC_NAMES, Device, Normalisation, TrainConfig
 from rfga.engine.loggers import LOGGERS
 from rfga.engine.refiners import NO_REFINER, REFINER_NAMES
 from rfga.output.export import FORMATS
+from rfga.types import SPLITS
 from rfga.version import __version__
 
 DATA_HELP = (

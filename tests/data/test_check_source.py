@@ -36,16 +36,16 @@ def test_pictures_that_are_left_out_are_named(tmp_path: Path) -> None:
     root = clean_folders(tmp_path / "data", train=2)
     put(root / "train" / "loose.jpg", photograph(99))
     (root / "val" / "cat" / "new").mkdir()
-    (root / "val" / "cat" / "new" / "IMG_1.HEIC").write_bytes(b"ftypheic")
+    (root / "val" / "cat" / "new" / "IMG_1.CR2").write_bytes(b"ftypheic")
     (root / "val" / "cat" / "notes.txt").write_text("no picture, none of our business")
     (root / "val" / "cat" / ".hidden.heic").write_bytes(b"")
-    findings = open_for_check(str(root)).findings
+    findings = sorted(open_for_check(str(root)).findings, key=lambda one: one.file)
     assert [(one.kind, one.file) for one in findings] == [
         ("left_out", "train/loose.jpg"),
-        ("left_out", "val/cat/new/IMG_1.HEIC"),
+        ("left_out", "val/cat/new/IMG_1.CR2"),
     ]
     assert "found one beside them" in findings[0].sentence
-    assert "found .HEIC: convert it" in findings[1].sentence
+    assert "found .CR2: convert it" in findings[1].sentence
 
 
 def test_prepared_folders_carry_their_truth(tmp_path: Path) -> None:

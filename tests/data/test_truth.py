@@ -107,6 +107,17 @@ def test_masks_fit_turned_photographs(val: Path, tmp_path: Path) -> None:
     assert truth.size_hw == (WIDTH, HEIGHT)
 
 
+def test_a_mask_that_is_turned_itself_is_taken_as_a_viewer_shows_it(val: Path, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 3  # half a turn: the object, which is stored on the right, is seen on the left
+    stored = mask(tmp_path / "masks/cat/0.png", [0, 0, 255])
+    Image.open(stored).save(stored, exif=exif)
+    truth = open_truth(tmp_path / "masks", val, IDS).truth(IDS[0])
+    assert truth is not None
+    assert truth.mask is not None
+    assert truth.mask[0, ::20].tolist() == [255, 0, 0]
+
+
 def test_truth_of_no_known_kind(val: Path, tmp_path: Path) -> None:
     (tmp_path / "boxes.csv").touch()
     for path in (tmp_path / "boxes.csv", tmp_path / "absent", tmp_path / "absent.json"):

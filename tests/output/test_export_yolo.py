@@ -93,6 +93,8 @@ def test_splits_are_those_of_the_folders_else_every_tenth_is_val(tmp_path: Path)
     path = write_yolo(made_up(["train/t/a.jpg", "val/t/a.jpg", "test/t/a.jpg"]), CLASSES, tmp_path / "b")
     for split in ("train", "val", "test"):
         assert listed(path / "data.yaml", split) == [f"{path}{os.sep}images/{split}/t/a.jpg"]
+    path = write_yolo(made_up(["Train/t/a.jpg", "valid/t/a.jpg"]), CLASSES, tmp_path / "e")
+    assert listed(path / "data.yaml", "val") == [f"{path}{os.sep}images/valid/t/a.jpg"]
     path = write_yolo(made_up(["val/t/a.jpg"]), CLASSES, tmp_path / "c")
     assert listed(path / "data.yaml", "train") == listed(path / "data.yaml", "val")
     held = yaml.safe_load((write_yolo([], CLASSES, tmp_path / "d") / "data.yaml").read_text())

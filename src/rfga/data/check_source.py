@@ -9,14 +9,18 @@ from pathlib import Path
 from rfga.data import locate_dataset, open_dataset
 from rfga.data.base import Dataset, canonical_split
 from rfga.data.findings import Finding
-from rfga.data.folder import FolderDataset, subfolders
-from rfga.data.images import IMAGE_SUFFIXES, find_images, list_folder
-
-OTHER_PICTURES = frozenset(
-    {".heic", ".heif", ".avif", ".jxl", ".svg", ".psd", ".ico", ".tga", ".exr", ".hdr"}
-    | {".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf"}
+from rfga.data.folder import FolderDataset, class_folders
+from rfga.data.folder_notes import layout_notes
+from rfga.data.walk import (
+    IMAGE_SUFFIXES,
+    OTHER_PICTURES,
+    find_images,
+    how_to_read,
+    is_folder,
+    is_picture,
+    list_folder,
+    subfolders,
 )
-"""Endings of pictures that are not read, compared in lower case."""
 
 
 @dataclass(frozen=True)
@@ -39,28 +43,35 @@ class FoldersToCheck(FolderDataset):
     def left_out(self) -> Iterator[Finding]:
         """Pictures beside the class folders, and in them pictures of a kind that is not read."""
         for split, folder in self._split_folders.items():
-            for entry in list_folder(folder):
-                if entry.is_dir():
-                    for name in sorted(find_images(folder / entry.name, OTHER_PICTURES)):
-                        ending = Path(name).suffix
-                        yield Finding(
-                            "left_out",
-                            f"{split}/{entry.name}/{name}",
-                            f"expected photographs as JPEG, PNG or the like, found {ending}: convert it",
-                        )
-                elif entry.name.lower().endswith(tuple(IMAGE_SUFFIXES | OTHER_PICTURES)):
+            for name in subfolders(folder):
+                for picture in sorted(find_images(folder / name, OTHER_PICTURES)):
                     yield Finding(
                         "left_out",
-                        f"{split}/{entry.name}",
+                        f"{split}/{name}/{picture}",
+                        f"expected photographs as JPEG, PNG or the like, found {Path(picture).suffix}: "
+                        f"{how_to_read(picture)}",
+                    )
+        for folder in dict.fromkeys((self.root, *self._split_folders.values())):
+            place = next((f"{split}/" for split, own in self._split_folders.items() if own == folder), "")
+            for entry in list_folder(folder):
+                if is_picture(entry.name, IMAGE_SUFFIXES | OTHER_PICTURES) and not is_folder(entry):
+                    yield Finding(
+                        "left_out",
+                        f"{place}{entry.name}",
                         "expected photographs in class folders, found one beside them: move it into one",
                     )
 
+    def odd_folders(self, truth: Path | None) -> Iterator[Finding]:
+        """What is not as expected in the layout."""
+        for note in layout_notes(self.root, self._split_folders, self.classes, truth):
+            yield Finding("data_set", self.name, note)
+
     def _find_classes(self) -> tuple[str, ...]:
         first, *others = self._split_folders.values()
-        classes = subfolders(first)
+        classes = list(class_folders(first))
         # Classes of the first split keep their indices.
         for folder in others:
-            classes += [name for name in subfolders(folder) if name not in classes]
+            classes += [name for name in class_folders(folder) if name not in classes]
         return tuple(classes) or super()._find_classes()
 
 
@@ -73,7 +84,8 @@ def open_for_check(data: str, truth: Path | None = None, split: str = "val") -> 
     name, root = locate_dataset(data)
     if name == "folder" and root is not None:
         folders = FoldersToCheck(root)
-        return CheckSource(folders, tuple(folders.left_out()), split_folder=folders.split_folder(split))
+        findings = (*folders.odd_folders(truth), *folders.left_out())
+        return CheckSource(folders, findings, split_folder=folders.split_folder(split))
     dataset = open_dataset(data, truth, split)
     notes = tuple(Finding("data_set", dataset.name, note) for note in dataset.notes)
     return CheckSource(dataset, notes, carries_truth=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from unicodedata import normalize
 
-from rfga.data.images import path_key
+from rfga.data.spelling import path_key
 from rfga.types import UserError
 from rfga.untrusted import parse_json
 

@@ -9,9 +9,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from rfga.data.images import IMAGE_SUFFIXES
 from rfga.data.marked import BoxTruth, Marked
 from rfga.data.naming import PhotographNames
+from rfga.data.walk import IMAGE_SUFFIXES
 from rfga.types import UserError
 from rfga.untrusted import parse_json
 

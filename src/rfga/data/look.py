@@ -14,7 +14,8 @@ from pathlib import Path, PurePath
 import numpy as np
 from PIL import Image
 
-from rfga.data.images import ON_ITS_SIDE, opened, orientation, upright
+from rfga.data.images import opened, upright
+from rfga.data.orientation import orientation, upright_size
 from rfga.data.picture_hash import SIDE, WordArray, picture_hash
 from rfga.types import UserError
 
@@ -70,6 +71,7 @@ def look_at_file(path: Path) -> Look:
     try:
         with opened(path) as image:
             width, height = image.size
+            size_hw = upright_size(image, path)
             remarks = [*_of_format(path, image)]
             image.draft("L", (2 * SIDE, 2 * SIDE))
             image.load()
@@ -79,7 +81,6 @@ def look_at_file(path: Path) -> Look:
     except UserError as error:
         kind = "damaged" if width else "empty" if _is_empty(path) else "unreadable"
         return Look(remarks=((kind, str(error)),))
-    size_hw = (width, height) if turn in ON_ITS_SIDE else (height, width)
     if turn in _TURNED:
         remarks.append(
             ("exif_rotated", f"expected upright pixels, found EXIF orientation {turn}: they are turned")

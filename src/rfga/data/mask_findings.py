@@ -9,7 +9,7 @@ import numpy as np
 
 from rfga.data.coverage import TruthOf, coverage_findings
 from rfga.data.findings import Finding, Shot
-from rfga.data.images import opened
+from rfga.data.images import opened, upright_grey
 from rfga.data.truth import match_masks
 from rfga.types import MASK_BACKGROUND, MASK_IGNORED, MASK_OBJECT, UserError
 
@@ -38,7 +38,7 @@ def _wrong(mask: Path, size_hw: tuple[int, ...]) -> Iterator[tuple[str, str]]:
     """Kind and sentence of all that is wrong with one mask."""
     try:
         with opened(mask) as image:
-            mode, pixels = image.mode, np.asarray(image.convert("L"))
+            mode, pixels = image.mode, np.asarray(upright_grey(image))
     except UserError as error:
         yield "mask_unreadable", str(error)
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from rfga.data.images import path_key
+from rfga.data.spelling import path_key
 
 
 class PhotographNames:

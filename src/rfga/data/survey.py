@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rfga.data.base import SPLITS, Dataset
+from rfga.data.base import Dataset
 from rfga.data.check import look_at_each
 from rfga.data.findings import Finding, Place, Shot
 from rfga.data.look import Look, look_at_file, look_at_picture
 from rfga.data.picture_hash import WordArray
 from rfga.data.samples import labels_of
-from rfga.types import IntArray, Sample
+from rfga.types import SPLITS, IntArray, Sample
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,11 +13,13 @@ from typing import Protocol
 import numpy as np
 
 from rfga.data.coco import read_coco
-from rfga.data.images import find_images, opened, path_key, read_size
+from rfga.data.images import opened, read_size, upright_grey
 from rfga.data.labelstudio import LabelStudioTruth, is_labelstudio
 from rfga.data.marked import BoxTruth, Marked, size_error
 from rfga.data.metadata import MetadataTruth, find_masks, is_metadata, read_metadata
+from rfga.data.spelling import path_key
 from rfga.data.voc import VocTruth, is_voc
+from rfga.data.walk import find_images
 from rfga.data.yolo import YoloTruth, is_yolo
 from rfga.types import MASK_BACKGROUND, MASK_IGNORED, MASK_OBJECT, ByteArray, Truth, UserError
 
@@ -202,7 +204,7 @@ def _read_mask(path: Path) -> ByteArray:
                 f"expected a mask of 8-bit grey, found Pillow mode {image.mode} in {path}: save it as grey "
                 "with 255 object, 0 background, 128 ignored"
             )
-        mask = np.array(image.convert("L"))
+        mask = np.array(upright_grey(image))
     values = set(np.flatnonzero(np.bincount(mask.ravel(), minlength=256)).tolist())
     if values - {MASK_OBJECT, MASK_BACKGROUND, MASK_IGNORED}:
         remedy = "multiply it by 255" if values <= {0, 1} else "save it without smoothing or other labels"

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree
 
-from rfga.data.images import find_images
 from rfga.data.marked import BoxTruth, Marked
 from rfga.data.naming import PhotographNames
+from rfga.data.walk import find_images
 from rfga.types import UserError
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")

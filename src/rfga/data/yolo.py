@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rfga.data.images import find_images, path_key
 from rfga.data.marked import BoxTruth, Marked
 from rfga.data.naming import PhotographNames
+from rfga.data.spelling import path_key
+from rfga.data.walk import find_images
 from rfga.types import UserError
 from rfga.untrusted import parse_yaml
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rfga.data import locate_dataset, open_dataset
-from rfga.data.base import SPLITS, Dataset
+from rfga.data.base import Dataset
 from rfga.engine.config import RunPolicy, Runtime
 from rfga.engine.data_check import CheckCommand, check_data, write_check
 from rfga.engine.devices import pick_device
@@ -27,7 +27,7 @@ from rfga.engine.review_sheet import REVIEW_NAME
 from rfga.engine.thresholds import FIXED, threshold_sentence
 from rfga.engine.workflow import TrainCommand, train_and_report
 from rfga.files import make_folder, remove_leftovers, write_json
-from rfga.types import UserError
+from rfga.types import SPLITS, UserError
 
 CHECK, RUN, BOXES = "check", "run", "boxes"
 """The stages' folders below the one that is built."""

@@ -11,17 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from rfga.data.base import SPLITS, Dataset
+from rfga.data.base import Dataset
 from rfga.data.check_source import open_for_check
 from rfga.data.class_findings import class_findings
 from rfga.data.duplicate_findings import duplicate_findings
 from rfga.data.findings import KINDS, Finding, Shot, by_kind, by_severity
-from rfga.data.images import opened
+from rfga.data.images import opened, upright_grey
 from rfga.data.survey import Survey, take_survey
 from rfga.data.truth_findings import truth_findings
 from rfga.engine.progress import Meter
 from rfga.output.check_page import Item, Picture, Section, marked, write_check_page
-from rfga.types import ByteArray, UserError
+from rfga.types import SPLITS, ByteArray, UserError
 
 PICTURES = 48  # on the page, of the findings of one kind
 SHOTS = 24  # of one finding that is about several photographs
@@ -207,4 +207,4 @@ def _drawn(check: DataCheck, shot: Shot) -> ByteArray | None:
 
 def _read_grey(path: Path) -> ByteArray:
     with opened(path) as image:
-        return np.asarray(image.convert("L"))
+        return np.asarray(upright_grey(image))

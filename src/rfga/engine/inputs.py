@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rfga.data.images import find_images
+from rfga.data.walk import find_images
 from rfga.types import UserError
 
 

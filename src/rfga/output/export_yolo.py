@@ -20,11 +20,10 @@ import yaml
 from rfga.files import replacing_folder
 from rfga.output.export import checked
 from rfga.output.stems import Stems
-from rfga.types import FloatArray, Prediction
+from rfga.types import SPLIT_FOLDERS, SPLITS, FloatArray, Prediction
 from rfga.untrusted import place_below
 
 FOLDER, IMAGES = "yolo", "images"
-SPLITS = ("train", "val", "test")
 VAL_EVERY = 10
 """One photograph out of so many is set aside for val, where they do not lie in folders train, val, test."""
 
@@ -136,9 +135,9 @@ def _list(folder: Path, split: str) -> TextIO:
 
 
 def _split(name: str, index: int) -> str:
-    first = name.partition("/")[0]
-    if first in SPLITS:
-        return first
+    split = SPLIT_FOLDERS.get(name.partition("/")[0].lower())
+    if split is not None:
+        return split
     return "val" if index % VAL_EVERY == VAL_EVERY - 1 else "train"
 
 
