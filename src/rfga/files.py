@@ -19,7 +19,6 @@ from typing import Any
 from uuid import uuid4
 
 import yaml
-from filelock import FileLock, Timeout
 
 from rfga.types import UserError
 
@@ -183,6 +182,8 @@ def claimed(folder: Path, command: str) -> Iterator[None]:
         >>> is_output(folder)
         True
     """
+    from filelock import FileLock, Timeout
+
     mark_output(folder)
     with ExitStack() as held:
         try:

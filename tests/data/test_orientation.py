@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
+from rfga.data.checks.look import look_at_file
 from rfga.data.images import read_image, read_size
-from rfga.data.look import look_at_file
 
 WIDTH, HEIGHT = 60, 40
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 from PIL import Image
 
 from rfga.data.images import read_image
-from rfga.data.truth import TruthReader
+from rfga.data.truth.readers import TruthReader
 from rfga.types import SPLITS, Sample, Truth, UserError
 
 SPLIT_ALIASES = {"train-weaksup": "train", "train-fullsup": "val"}

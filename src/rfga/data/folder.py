@@ -9,18 +9,11 @@ from PIL import Image
 
 from rfga.data.base import Dataset, canonical_split
 from rfga.data.folder_notes import layout_notes, loose_photographs, same_names, unread
+from rfga.data.formats import IMAGE_SUFFIXES, OTHER_PICTURES
 from rfga.data.images import read_image
 from rfga.data.spelling import class_key, nearly_same
-from rfga.data.truth import open_truth
-from rfga.data.walk import (
-    IMAGE_SUFFIXES,
-    OTHER_PICTURES,
-    find_images,
-    is_folder,
-    is_picture,
-    list_folder,
-    subfolders,
-)
+from rfga.data.truth.readers import open_truth
+from rfga.data.walk import find_images, is_folder, is_picture, list_folder, subfolders
 from rfga.types import SPLIT_FOLDERS, SPLITS, Sample, Truth, UserError
 
 # Folders of these names say that their parent is no plain collection of classes.
@@ -36,7 +29,7 @@ class FolderDataset(Dataset):
 
     Args:
         root: the folder with ``train/`` and, optionally, ``val/`` and ``test/``.
-        truth: any kind that ``rfga.data.truth.READERS`` lists, for the photographs of ``truth_split``.
+        truth: any kind that ``READERS`` (``data.truth.readers``) lists, for photographs of ``truth_split``.
         truth_split: "train", "val" or "test".
 
     Raises:

@@ -6,17 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from rfga.data.formats import IMAGE_SUFFIXES, OTHER_PICTURES, how_to_read
 from rfga.data.spelling import class_key, nearly_same, path_key
-from rfga.data.walk import (
-    IMAGE_SUFFIXES,
-    OTHER_PICTURES,
-    find_images,
-    how_to_read,
-    is_folder,
-    is_picture,
-    list_folder,
-    subfolders,
-)
+from rfga.data.walk import find_images, is_folder, is_picture, list_folder, subfolders
 
 _NAMED = 3  # of each kind
 _PICTURES = IMAGE_SUFFIXES | OTHER_PICTURES

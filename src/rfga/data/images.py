@@ -18,22 +18,21 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from rfga.data.formats import pillow_formats, unidentified
 from rfga.data.orientation import orientation, turned, upright_size
+from rfga.data.png_metadata import without_bad_metadata
 from rfga.data.unreadable import UnreadableError
 from rfga.types import ByteArray, UserError
 
 MAX_PIXELS = 178_956_970
 """Larger images are refused before they are decoded; the number is Pillow's own error limit."""
 
-# Named, because Pillow would otherwise try every format it knows, of which some start other programs.
-_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "PPM", "JPEG2000")
-
 
 def read_image(path: Path, least_side: int | None = None) -> Image.Image:
     """Reads a photograph as a viewer shows it: RGB, EXIF orientation applied, first frame, on white.
 
     16-bit grey is scaled to 8 bits; 32-bit and floating-point grey without a known white is stretched
-    from its smallest to its largest value.
+    from its smallest to its largest value, and what is no number becomes black.
 
     Args:
         path: of the file.
@@ -126,14 +125,11 @@ def opened(path: Path) -> Iterator[Image.Image]:
 
 
 def _identify(file: BinaryIO, path: Path) -> Image.Image:
-    file.seek(0)
     try:
-        image = Image.open(file, formats=_FORMATS)
+        image = Image.open(without_bad_metadata(file), formats=pillow_formats())
     except UnidentifiedImageError as error:
-        raise UnreadableError(
-            f"expected an image (JPEG, PNG, WebP, BMP, GIF, TIFF, PPM or JPEG 2000), found that {path} "
-            "is none or has a damaged beginning: replace or remove it"
-        ) from error
+        file.seek(0)
+        raise unidentified(file.read(12), path) from error
     except Image.DecompressionBombError as error:
         raise _too_large(path, "more") from error
     width, height = image.size
@@ -197,11 +193,13 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 def _to_grey8(values: NDArray[Any]) -> ByteArray:
     """Grey values of 16 bits or more as 8 bits, black and white kept where they are known."""
-    low, high = float(values.min()), float(values.max())
-    if not np.isfinite([low, high]).all():
-        raise ValueError("some grey values are not finite")
+    finite = np.isfinite(values)
+    if not finite.any():
+        raise ValueError("no grey value is finite")
+    low, high = float(values[finite].min()), float(values[finite].max())
     white = 1.0 if values.dtype.kind == "f" else 65535.0
     if low >= 0 and high <= white:
         low, high = 0.0, white
-    scaled = (values - low) * (255 / (high - low or 1.0))
+    # Measured pictures mark places without a value by what is no number.
+    scaled = (np.where(finite, values, low) - low) * (255 / (high - low or 1.0))
     return np.rint(scaled).astype(np.uint8)

@@ -8,38 +8,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-from PIL import features
-
+from rfga.data.formats import IMAGE_SUFFIXES
 from rfga.files import is_output
 from rfga.types import UserError
 
 MOST_LINKS = 4
 """Links to folders that may follow one another on the way to a photograph."""
-
-HEIF_SUFFIXES = frozenset({".heic", ".heif", ".hif"})
-AVIF_SUFFIXES = frozenset({".avif"})
-
-_ALWAYS = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".gif", ".webp", ".tif", ".tiff"}
-    | {".ppm", ".pgm", ".pbm", ".pnm", ".jp2"}
-)
-READS_HEIF = find_spec("pillow_heif") is not None
-READS_AVIF = bool(features.check("avif"))  # Pillow's own, from 11.3 on
-
-IMAGE_SUFFIXES = (
-    _ALWAYS | (HEIF_SUFFIXES if READS_HEIF else frozenset()) | (AVIF_SUFFIXES if READS_AVIF else frozenset())
-)
-"""Endings of image files that are read here, compared in lower case."""
-
-OTHER_PICTURES = (HEIF_SUFFIXES | AVIF_SUFFIXES) - IMAGE_SUFFIXES | {
-    *(".jxl", ".svg", ".psd", ".ico", ".tga", ".exr", ".hdr"),
-    *(".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf"),
-}
-"""Endings of pictures that are not read here, compared in lower case."""
 
 # Of Synology, QNAP, macOS, Windows, ext file systems; lower case. What begins with a dot needs no line.
 _NOBODYS = frozenset(
@@ -57,21 +34,6 @@ def is_nobodys(name: str) -> bool:
         [True, True, True, False]
     """
     return name.startswith(".") or name.casefold() in _NOBODYS
-
-
-def how_to_read(name: str) -> str:
-    """What to do about a picture out of ``OTHER_PICTURES``.
-
-    Example:
-        >>> how_to_read("a.CR2")
-        'convert it to JPEG'
-    """
-    ending = Path(name).suffix.lower()
-    if ending in HEIF_SUFFIXES:
-        return "pip install 'rfga[heif]', which reads it, or convert it to JPEG"
-    if ending in AVIF_SUFFIXES:
-        return "pip install 'pillow>=11.3', which reads it, or convert it to JPEG"
-    return "convert it to JPEG"
 
 
 def is_picture(name: str, suffixes: Collection[str] = IMAGE_SUFFIXES) -> bool:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
-from rfga.data.metadata import LOCALIZATION
 from rfga.data.prepare import lists
 from rfga.data.prepare.job import Built, Job, Recipe
 from rfga.data.prepare.unpack import unpack
+from rfga.data.truth.metadata import LOCALIZATION
 from rfga.types import SPLITS, UserError
 
 SET = "OpenImages"
