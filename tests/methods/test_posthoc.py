@@ -226,7 +226,13 @@ def test_grad_cam_plus_plus_does_not_depend_on_the_size_of_gradients() -> None:
         np.testing.assert_allclose(mine / mine.max(), theirs / theirs.max(), atol=2e-3)
 
 
-@pytest.mark.parametrize(("method_name", "name"), list(product(METHODS, POSTHOC)))
+@pytest.mark.parametrize(
+    ("method_name", "name"),
+    [  # each way is tried with some methods, and each method in some ways; all with all is slow
+        pytest.param(method, name, marks=() if (i + j) % 3 == 0 else pytest.mark.slow)
+        for (i, method), (j, name) in product(enumerate(METHODS), enumerate(POSTHOC))
+    ],
+)
 def test_any_method_can_be_read(method_name: str, name: str) -> None:
     method = made_method(method_name, "test_resnet")
     images, labels = made_images()
@@ -244,8 +250,15 @@ def test_any_method_can_be_read(method_name: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", POSTHOC)
-@pytest.mark.parametrize("outer", [torch.enable_grad, torch.no_grad])
-@pytest.mark.parametrize("cls", [Curved, Careless])
+@pytest.mark.parametrize(
+    ("cls", "outer"),
+    [
+        (Careless, torch.enable_grad),
+        (Curved, torch.no_grad),
+        pytest.param(Careless, torch.no_grad, marks=pytest.mark.slow),
+        pytest.param(Curved, torch.enable_grad, marks=pytest.mark.slow),
+    ],
+)
 def test_whatever_is_touched_is_restored(name: str, outer: Callable[[], Any], cls: type[Curved]) -> None:
     method = cls().train()
     method.backbone.network.get_submodule("layer2").eval()
