@@ -194,18 +194,18 @@ def test_grad_cam_of_cam_is_cam_clipped_and_scaled() -> None:
     assert torch.equal(found.logits, own.logits)
 
 
-def test_eigen_cam_is_bright_where_the_features_are() -> None:
-    from pytorch_grad_cam.utils.svd_on_activations import get_2d_projection
+def test_eigen_cam_is_bright_where_the_features_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever sign the library's principal component happens to have."""
+    from pytorch_grad_cam import eigen_cam
 
     method = Curved().eval()
-    images, _ = made_images(count=12)
-    features = method.backbone(images).detach()
-    strength = features.sum(1).flatten(1)
-    library = torch.from_numpy(get_2d_projection(features.numpy())).flatten(1)
-    signs = [np.corrcoef(a, b)[0, 1] > 0 for a, b in zip(library, strength, strict=True)]
-    assert False in signs, "the library's signs happen to be right: this says nothing"
-    maps = reader("eigencam", method).localize(images).maps[:, 0].flatten(1)
-    assert all(np.corrcoef(a, b)[0, 1] > 0 for a, b in zip(maps, strength, strict=True))
+    images, _ = made_images(count=3)
+    strength = method.backbone(images).detach().sum(1).flatten(1)
+    plain = eigen_cam.get_2d_projection
+    for sign in (1, -1):
+        monkeypatch.setattr(eigen_cam, "get_2d_projection", lambda a, sign=sign: sign * plain(a))
+        maps = reader("eigencam", method).localize(images).maps[:, 0].flatten(1)
+        assert all(np.corrcoef(a, b)[0, 1] > 0 for a, b in zip(maps, strength, strict=True))
 
 
 def test_grad_cam_plus_plus_does_not_depend_on_the_size_of_gradients() -> None:
