@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from rfga.data import open_dataset
+from rfga.data.checks.readable import require_trainable
 from rfga.data.folder import FolderDataset
 from rfga.files import mark_output
 from rfga.types import UserError
@@ -149,6 +150,22 @@ def test_folders_that_are_nobodys_are_no_classes(tmp_path: Path) -> None:
     dataset = FolderDataset(tmp_path)
     assert dataset.classes == ("cat", "dog")
     assert [sample.image_id for sample in dataset.samples("train")] == ["cat/0.jpg", "dog/0.jpg"]
+
+
+def test_classes_one_level_deeper_are_told(tmp_path: Path) -> None:
+    put(tmp_path, ["things/cat/0.jpg", "things/dog/0.jpg"])
+    (note,) = FolderDataset(tmp_path).notes
+    assert f"give {tmp_path / 'things'} if these are the classes" in note
+    with pytest.raises(UserError, match=r"found only 'things' in .*give .*things if these are the classes"):
+        require_trainable(FolderDataset(tmp_path))
+    assert FolderDataset(put(tmp_path, ["things/1.jpg"])).notes == ()
+
+
+def test_a_class_of_pictures_that_are_not_read(tmp_path: Path) -> None:
+    put(tmp_path, ["cat/0.jpg", "dog/0.jpg"])
+    (tmp_path / "dog" / "0.jpg").rename(tmp_path / "dog" / "0.cr2")
+    with pytest.raises(UserError, match=r"found none in dog .*found 1 that end in \.cr2, left out: convert"):
+        require_trainable(FolderDataset(tmp_path))
 
 
 def test_output_is_no_input(tmp_path: Path) -> None:

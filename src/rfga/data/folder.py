@@ -68,9 +68,7 @@ class FolderDataset(Dataset):
                     f"expected photographs in {self.root / truth_split} for the truth {truth}, found none: "
                     "add them or choose another split"
                 )
-            # What names two photographs says nothing of either.
-            twice = same_names(sample.image_id for sample in samples)
-            image_ids = [sample.image_id for sample in samples if sample.image_id not in twice]
+            image_ids = [sample.image_id for sample in samples]
             self.truth_reader = open_truth(Path(truth), self._split_folders[truth_split], image_ids)
 
     def samples(self, split: str) -> Sequence[Sample]:

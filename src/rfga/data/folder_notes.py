@@ -44,6 +44,9 @@ def layout_notes(
     for folder in splits.values():
         yield from _one_of_several(folder)
     yield from _alike(classes)
+    first = next(iter(splits.values()))
+    if len(classes) == 1:
+        yield from _one_level_deeper(first)
 
 
 def loose_photographs(root: Path, splits: Mapping[str, Path]) -> Iterator[str]:
@@ -75,6 +78,18 @@ def _one_of_several(folder: Path) -> Iterator[str]:
             )
         places.setdefault(place, name)
         keys.setdefault(key, name)
+
+
+def _one_level_deeper(folder: Path) -> Iterator[str]:
+    """The only class has no photograph of its own, but folders of them, which may be meant as the classes."""
+    for name in subfolders(folder):
+        only = folder / name
+        inside = [inner for inner in subfolders(only) if _holds_images(only / inner)]
+        if len(inside) > 1 and not any(is_picture(entry.name) for entry in list_folder(only)):
+            yield (
+                f"expected class folders in {folder}, found one, {name}, whose photographs lie in folders of "
+                f"their own ({_some(inside)}): give {only} if these are the classes"
+            )
 
 
 def _alike(classes: Sequence[str]) -> Iterator[str]:
