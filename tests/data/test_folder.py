@@ -191,7 +191,11 @@ def test_links_are_followed_but_not_in_a_circle(tmp_path: Path) -> None:
     assert dataset.classes == ("cat", "dog", "hound")
     names = [sample.image_id for sample in dataset.samples("train")]
     assert names == ["cat/0.jpg", "cat/more/1.jpg", "cat/self.jpg", "dog/0.jpg", "hound/0.jpg"]
-    assert "found dog and hound in" in dataset.notes[0]
+    assert f"found that by a link {photos / 'dog'} is of dog and hound" in dataset.notes[0]
+    (photos / "cat" / "hounds").symlink_to(photos / "dog")
+    again = FolderDataset(photos)
+    assert [s.image_id for s in again.samples("train") if s.label == 0][1] == "cat/hounds/0.jpg"
+    assert f"{photos / 'dog'} is of cat and dog and hound: its photographs count for each" in again.notes[0]
 
 
 def test_class_folders_without_splits_are_train(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -61,23 +62,30 @@ def loose_photographs(root: Path, splits: Mapping[str, Path]) -> Iterator[str]:
 
 
 def _one_of_several(folder: Path) -> Iterator[str]:
-    """Class folders that are one by a link, and classes whose photographs lie in two folders."""
-    places: dict[Path, str] = {}
-    keys: dict[str, str] = {}
-    for name in subfolders(folder):
-        place, key = (folder / name).resolve(), class_key(name)
-        if place in places:
+    """Classes whose photographs lie in two folders."""
+    counts = Counter(map(class_key, subfolders(folder)))
+    for key in (key for key, count in counts.items() if count > 1):
+        yield (
+            f"expected one folder for each class, found two in {folder} called {key} that differ in how "
+            "their letters are composed alone: both count for the class"
+        )
+
+
+def of_two_classes(folders: Iterable[tuple[Path, str]]) -> Iterator[str]:
+    """Folders whose photographs count for several classes, because a link leads to them.
+
+    Args:
+        folders: each folder with photographs, and the class that they count for; pairs may come again.
+    """
+    classes: dict[str, dict[str, None]] = {}
+    for folder, name in dict.fromkeys(folders):
+        classes.setdefault(os.path.realpath(folder), {})[name] = None
+    for place, names in classes.items():
+        if len(names) > 1:
             yield (
-                f"expected a folder of its own for each class, found {places[place]} and {name} in {folder} "
-                "to be one by a link: its photographs count for both"
+                f"expected a folder of its own for each class, found that by a link {place} is of "
+                f"{' and '.join(names)}: its photographs count for each"
             )
-        elif key in keys:
-            yield (
-                f"expected one folder for each class, found two in {folder} called {key} that differ in how "
-                "their letters are composed alone: both count for the class"
-            )
-        places.setdefault(place, name)
-        keys.setdefault(key, name)
 
 
 def _one_level_deeper(folder: Path) -> Iterator[str]:

@@ -158,6 +158,14 @@ def test_labels_by_place(folder: Path, tmp_path: Path) -> None:
     assert choose_labels(given, str(file), CLASSES) == [1, 0]
 
 
+def test_labels_of_no_photograph_are_counted(folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "labels.csv"
+    file.write_text(f"cat/a.png,cat\nlost.png,dog\n{folder / 'dog' / 'deep' / 'b.JPG'},dog\nmore.png,dog\n")
+    given = find_photographs([folder / "cat" / "a.png", folder / "dog" / "deep" / "b.JPG"], CLASSES)
+    (note,) = input_notes(given, CLASSES, str(file))
+    assert "found 2 that name none of these 2 (first lost.png): they are passed over" in note
+
+
 def test_labels_that_contradict_or_nearly_fit(tmp_path: Path) -> None:
     file = tmp_path / "labels.csv"
     file.write_text("a.png,cat\nb.png,dog\na.png,dog\n")
@@ -227,6 +235,10 @@ def test_links_to_class_folders_are_followed(folder: Path, tmp_path_factory: pyt
     (photos / "dog" / "round").symlink_to(photos)
     assert found([photos]) == {"cat/c.png": "cat", "dog/a.png": "dog"}
     assert [s.image_id for s in FolderDataset(photos).samples("train")] == ["cat/c.png", "dog/a.png"]
+    (photos / "cat").unlink()
+    (photos / "cat").symlink_to(photos / "dog")
+    (told,) = input_notes(find_photographs([photos], CLASSES), CLASSES)
+    assert f"by a link {photos / 'dog'} is of cat and dog: its photographs count for each" in told
 
 
 def test_pictures_that_are_not_read_are_counted(tmp_path: Path) -> None:

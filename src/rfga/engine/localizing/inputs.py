@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from rfga.data.folder_notes import same_names
+from rfga.data.folder_notes import of_two_classes, same_names
 from rfga.data.formats import IMAGE_SUFFIXES, OTHER_PICTURES
 from rfga.data.spelling import nearly_same
 from rfga.data.walk import find_images
@@ -123,8 +123,12 @@ def shorter_names(image_ids: Sequence[str]) -> dict[str, str]:
     return {name: picture for name, picture in pictures if picture != f"{name}.jpg"}
 
 
-def input_notes(photographs: Sequence[Photograph], classes: Sequence[str]) -> list[str]:
+def input_notes(
+    photographs: Sequence[Photograph], classes: Sequence[str], wanted: str | None = None
+) -> list[str]:
     """A sentence for each thing about the photographs that is not as expected and yet no error.
+
+    The arguments are those of ``choose_labels``.
 
     Example:
         >>> print(*input_notes([Photograph("Cat/a.jpg", Path("Cat/a.jpg"), None)], ["cat", "dog"]))
@@ -141,6 +145,14 @@ def input_notes(photographs: Sequence[Photograph], classes: Sequence[str]) -> li
         "case or space alone: rename it, since it counts as no class"
         for (name, folder), count in near.items()
     ]
+    if wanted not in (None, "folder", "predicted"):
+        unused = LabelsFile(Path(wanted), classes).unused((p.image_id, p.path) for p in photographs)
+        if unused:
+            notes.append(
+                f"expected lines of photographs in {wanted}, found {len(unused)} that name none of these "
+                f"{len(photographs)} (first {unused[0]}): they are passed over"
+            )
+    notes += of_two_classes((p.path.parent, p.folder_class) for p in photographs if p.folder_class)
     if shorter := shorter_names([photograph.image_id for photograph in photographs]):
         notes.append(
             f"expected names with room for an ending, found {len(shorter)} without (first {min(shorter)}): "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from rfga.data.spelling import class_key, nearly_same, path_key
@@ -56,12 +56,18 @@ class LabelsFile:
         self.file = file
         read = read_labels(file, classes)
         self._by_name = {path_key(name): label for name, label in read.items()}
-        self._by_place = {path_key(place(file.parent / name)): label for name, label in read.items()}
+        self._places = {name: path_key(place(file.parent / name)) for name in read}
+        self._by_place = {self._places[name]: label for name, label in read.items()}
 
     def of(self, image_id: str, path: Path) -> int | None:
         """The class index of a photograph; None where no line names it."""
         found = self._by_name.get(path_key(image_id))
         return self._by_place.get(path_key(place(path))) if found is None else found
+
+    def unused(self, photographs: Iterable[tuple[str, Path]]) -> list[str]:
+        """What the file names, and none of these photographs (id and path) is."""
+        keys = {key for name, path in photographs for key in (path_key(name), path_key(place(path)))}
+        return [name for name, where in self._places.items() if keys.isdisjoint((path_key(name), where))]
 
 
 def place(path: Path) -> str:

@@ -151,6 +151,7 @@ def localize(
     for name in options.formats:
         resolve(FORMATS, name, "format")
     labels = choose_labels(photographs, options.labels, localizer.classes)
+    notes = tuple(input_notes(photographs, localizer.classes, options.labels))
     refine = load_refiner(options.refine, options.sam_weights, localizer.device)
     settings, processes = _settings(localizer, options), runtime.processes
     if options.second_look:
@@ -172,7 +173,7 @@ def localize(
         summary = replace(
             processes.agree(lambda: _summary(journal, ids, before)),
             class_from=class_sources(labels, options.labels),
-            notes=tuple(input_notes(photographs, localizer.classes)),
+            notes=notes,
             shorter_names=shorter_names(ids),
         )
         if processes.first:
