@@ -1,16 +1,18 @@
 # Every target makes the virtual environment it needs; `make demo` and `make test` work on a fresh machine.
 PYTHON ?= python3
 VENV ?= .venv
+LOWEST ?= .venv-lowest
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 OUT ?= demo
 
-.PHONY: help demo test test-slow check docs install clean
+.PHONY: help demo test test-slow test-lowest check docs install clean
 
 help:
 	@echo "make demo       install, then train CAM and RFGA on embedded pictures and write $(OUT)/report.html"
 	@echo "make test       install, then all quick tests, doctests, ruff, mypy, layer rules, documentation"
 	@echo "make test-slow  what takes longer"
+	@echo "make test-lowest  the quick tests with the oldest versions that pyproject.toml allows"
 	@echo "make docs       the documentation: site/index.html"
 
 $(STAMP): pyproject.toml
@@ -40,5 +42,12 @@ docs: $(STAMP)
 test-slow: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
 
+# uv chooses the lowest versions of what pyproject.toml names, which pip cannot.
+test-lowest:
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet uv
+	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST) --resolution lowest-direct --editable ".[dev]"
+	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -n auto --dist loadfile
+
 clean:
-	rm -rf $(VENV) $(OUT) build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) $(OUT) build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -32,9 +32,25 @@ CELLS = list(itertools.product(METHODS, NETWORKS))
 Made = tuple[str, str]
 
 
+def apart(cell: Made) -> bool:
+    """Whether every method has it with two networks or more, and every network with some methods."""
+    return (list(METHODS).index(cell[0]) + NETWORKS.index(cell[1])) % 3 == 0
+
+
 @pytest.fixture(params=CELLS, ids="-".join, scope="module")
+def every(request: pytest.FixtureRequest) -> Made:
+    """A method's and a backbone's name, for what both decide together."""
+    cell: Made = request.param
+    return cell
+
+
+@pytest.fixture(
+    params=[pytest.param(cell, marks=() if apart(cell) else pytest.mark.slow) for cell in CELLS],
+    ids=map("-".join, CELLS),
+    scope="module",
+)
 def made(request: pytest.FixtureRequest) -> Made:
-    """A method's and a backbone's name."""
+    """The same, for what a method does with any network: the cells that are left out are slow tests."""
     cell: Made = request.param
     return cell
 
@@ -47,8 +63,8 @@ def a_loss(method: Method, generator_seed: int = 0) -> torch.Tensor:
 # Methods
 
 
-def test_the_loss_is_a_finite_scalar_and_reaches_every_weight(made: Made) -> None:
-    method = made_method(*made).train()
+def test_the_loss_is_a_finite_scalar_and_reaches_every_weight(every: Made) -> None:
+    method = made_method(*every).train()
     loss = a_loss(method)
     assert loss.shape == ()
     assert loss.isfinite()
@@ -77,11 +93,11 @@ def map_hw(method: Method) -> tuple[int, ...]:
     return method.map_hw((images.shape[2], images.shape[3]), stages)
 
 
-def test_shapes_of_logits_maps_and_labels(made: Made) -> None:
-    method = kept_method(*made).eval()
+def test_shapes_of_logits_maps_and_labels(every: Made) -> None:
+    method = kept_method(*every).eval()
     images, labels = made_images()
-    every = torch.arange(CLASSES).repeat(2, 1)
-    for given, n in ((None, 1), (labels, 1), (every, CLASSES)):
+    each = torch.arange(CLASSES).repeat(2, 1)
+    for given, n in ((None, 1), (labels, 1), (each, CLASSES)):
         found = method.localize(images, given)
         assert found.logits.shape == (2, CLASSES)
         assert found.maps.shape == (2, n, *map_hw(method))
@@ -139,14 +155,14 @@ def test_an_image_is_localized_alone_as_among_others(made: Made) -> None:
     torch.testing.assert_close(wide.logits, together.logits, rtol=1e-3, atol=1e-5)
 
 
-def test_chance_comes_from_the_generator_alone(made: Made) -> None:
+def test_chance_comes_from_the_generator_alone(every: Made) -> None:
     losses = []
     for global_seed in (1, 2):
-        method = made_method(*made).train()
+        method = made_method(*every).train()
         torch.manual_seed(global_seed)
         losses.append(a_loss(method, generator_seed=7))
     assert torch.equal(*losses)
-    method = made_method(*made).train()
+    method = made_method(*every).train()
     before = torch.get_rng_state()
     a_loss(method)
     method.eval().localize(*made_images())

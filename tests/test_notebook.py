@@ -77,5 +77,5 @@ def test_it_runs_in_a_kernel(tmp_path: Path) -> None:
     pytest.importorskip("ipykernel")
     book = nbformat.read(NOTEBOOK, as_version=4)
     nbformat.validate(book)
-    nbclient.NotebookClient(book, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    nbclient.NotebookClient(book, timeout=1800, resources={"metadata": {"path": str(tmp_path)}}).execute()
     assert any(out.get("data", {}).get("image/png") for cell in book.cells for out in cell.get("outputs", ()))

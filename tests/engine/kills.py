@@ -32,7 +32,7 @@ CHANGES = {
 }
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 KILLED = -signal.SIGKILL
-LONGEST_SECONDS = 300
+LONGEST_SECONDS = 1800
 
 
 @dataclass(frozen=True)

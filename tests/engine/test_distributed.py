@@ -212,7 +212,7 @@ def started(*arguments: object, launcher: tuple[str, ...] = ()) -> subprocess.Co
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=1800,
         check=False,
     )
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import time
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +68,5 @@ def test_processes_end_when_the_grid_is_stopped(tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         run_tasks([(tmp_path, name) for name in "abcdef"], fake_cells.told, stop, SLOTS)
-    deadline = time.monotonic() + 10
-    while multiprocessing.active_children() and time.monotonic() < deadline:
-        time.sleep(0.05)
     assert multiprocessing.active_children() == []
-    assert len(list(tmp_path.iterdir())) < 6
+    assert len(list(tmp_path.iterdir())) <= len(SLOTS)  # each had been given one

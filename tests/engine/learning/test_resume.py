@@ -58,7 +58,7 @@ def run_signalled(step: int, name: str, *arguments: str) -> subprocess.Completed
         capture_output=True,
         text=True,
         start_new_session=True,
-        timeout=300,
+        timeout=1800,
         check=False,
     )
 

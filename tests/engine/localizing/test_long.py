@@ -205,7 +205,7 @@ def test_process_that_dies_is_explained_and_the_run_goes_on(
 def test_networks_run_side_by_side(
     localizer: Localizer, birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain, both = Localizer.score, threading.Barrier(2, timeout=60)
+    plain, both = Localizer.score, threading.Barrier(2, timeout=600)
     counts = set()
 
     def together(self: Localizer, *args: Any) -> Any:
@@ -236,7 +236,7 @@ def test_photographs_are_read_while_others_are_in_the_network(
         return read(paths, size)
 
     def waiting(self: Localizer, *args: Any) -> Any:
-        assert second.wait(timeout=60)
+        assert second.wait(timeout=600)
         return score(self, *args)
 
     monkeypatch.setattr(localize_stream, "read_batch", reading)

@@ -3,7 +3,6 @@ from __future__ import annotations
 import csv
 import subprocess
 import sys
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +36,14 @@ def settings(name: str) -> TrainConfig:
     return TrainConfig.from_dict(read_recipe(name).train)
 
 
-@cache
-def narrow_method(method: str, options: tuple[tuple[str, Any], ...], backbone: str, stride: int) -> Method:
-    """A recipe's network with a sixteenth of the channels."""
-    network = target(BACKBONES, backbone)(output_stride=stride, width=1 / 16)
-    built: Method = target(METHODS, method)(network, CLASSES, **dict(options))
-    return built
+def same_models() -> list[list[str]]:
+    """The recipes of each network that recipes build."""
+    found: dict[str, list[str]] = {}
+    for name in recipe_names():
+        config = settings(name)
+        key = f"{config.method} {all_options(config)} {config.backbone} {config.output_stride}"
+        found.setdefault(key, []).append(name)
+    return list(found.values())
 
 
 def test_there_is_one_for_every_cell_of_the_literature() -> None:
@@ -112,18 +113,21 @@ def test_the_number_is_the_published_one(cell: tuple[str, str, str], shared: Pat
     assert 0 < expected.tolerance_points <= 2
 
 
-@pytest.mark.parametrize("name", recipe_names())
-def test_it_builds_a_narrow_model_with_the_layers_that_it_names(name: str) -> None:
-    config = settings(name)
-    options = all_options(config)
-    assert set(config.options) <= set(options)
-    method = narrow_method(config.method, tuple(options.items()), config.backbone, config.output_stride)
-    fast, slow = parameter_groups(method, config)
-    assert fast["lr"] == pytest.approx(10 * slow["lr"])
-    names = {id(p): found for found, p in method.named_parameters()}
-    assert_groups_of_the_benchmark(config, {names[id(p)] for p in fast["params"]}, set(names.values()))
+@pytest.mark.parametrize("names", same_models(), ids=lambda names: names[0])
+def test_it_builds_a_narrow_model_with_the_layers_that_it_names(names: list[str]) -> None:
+    """The recipe's network with a sixteenth of the channels."""
+    config = settings(names[0])
+    options, stride = all_options(config), config.output_stride
+    network = target(BACKBONES, config.backbone)(output_stride=stride, width=1 / 16)
+    method: Method = target(METHODS, config.method)(network, CLASSES, **options)
+    layers = {id(p): found for found, p in method.named_parameters()}
+    for config in map(settings, names):
+        assert set(config.options) <= set(options)
+        fast, slow = parameter_groups(method, config)
+        assert fast["lr"] == pytest.approx(10 * slow["lr"])
+        assert_groups_of_the_benchmark(config, {layers[id(p)] for p in fast["params"]}, set(layers.values()))
     maps = method.eval().localize(torch.zeros(1, 3, 64, 96), torch.tensor([2])).maps
-    assert maps.shape[2:] == (64 // config.output_stride, 96 // config.output_stride)
+    assert maps.shape[2:] == (64 // stride, 96 // stride)
 
 
 def assert_groups_of_the_benchmark(config: TrainConfig, fast: set[str], every: set[str]) -> None:
@@ -142,18 +146,8 @@ def assert_groups_of_the_benchmark(config: TrainConfig, fast: set[str], every: s
         assert fast == every - network
 
 
-def distinct_models() -> list[str]:
-    """The first recipe of each network that recipes build."""
-    found: dict[str, str] = {}
-    for name in recipe_names():
-        config = settings(name)
-        key = f"{config.method} {all_options(config)} {config.backbone} {config.output_stride}"
-        found.setdefault(key, name)
-    return list(found.values())
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("name", distinct_models())
+@pytest.mark.parametrize("name", [names[0] for names in same_models()])
 def test_it_builds_its_model_of_full_size(name: str) -> None:
     config = TrainConfig.from_dict({**read_recipe(name).train, "weights": "none"})
     method = build_method(config, num_classes=200)

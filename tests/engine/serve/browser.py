@@ -15,7 +15,7 @@ from typing import Any
 import websocket
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-PATIENCE_SECONDS = 90  # machines that test are busy
+PATIENCE_SECONDS = 600  # machines that test are busy
 
 
 def find_browser() -> str | None:

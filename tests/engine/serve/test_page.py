@@ -200,7 +200,7 @@ def _sent_by_hand(page: Serving, data: list[Any]) -> Any:
     number = next(i for i, one in enumerate(dependencies) if one["api_name"] == "add")
     asked = {"data": data, "fn_index": number, "session_hash": "by hand"}
     httpx.post(f"{page.address}/gradio_api/queue/join", json=asked).raise_for_status()
-    told = httpx.get(f"{page.address}/gradio_api/queue/data?session_hash=by+hand", timeout=60)
+    told = httpx.get(f"{page.address}/gradio_api/queue/data?session_hash=by+hand", timeout=600)
     messages = [json.loads(line[6:]) for line in told.text.splitlines() if line.startswith("data: ")]
     (found,) = (message for message in messages if message["msg"] == "process_completed")
     return found["output"]["data"]

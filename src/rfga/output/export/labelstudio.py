@@ -11,7 +11,7 @@ from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
 
 from rfga.files import replacing
-from rfga.output.export.formats import checked
+from rfga.output.export.checked import checked
 from rfga.types import FloatArray, Prediction
 
 CONFIG_NAME = "labelstudio_config.xml"
@@ -35,7 +35,7 @@ def write_labelstudio(
     LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT, and its class folders as local storage. Boxes are percentages of
     width and height. A photograph without a box is a task with an empty prediction.
 
-    Arguments, result and errors are those of `rfga.output.export.formats.write_coco`.
+    Arguments, result and errors are those of `rfga.output.export.coco.write_coco`.
 
     Example:
         >>> import tempfile

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree
 
 from rfga.files import replacing_folder
-from rfga.output.export.formats import checked
+from rfga.output.export.checked import checked
 from rfga.output.export.stems import Stems
 from rfga.types import FloatArray, Prediction
 from rfga.untrusted import place_below
@@ -31,7 +31,7 @@ def write_voc(
     Boxes are VOC's: whole pixels counted from 1, the last one included, so that edges are rounded to the
     nearest pixel border (`voc_pixels`). Each object also has its ``score``.
 
-    Arguments, result and errors are those of `rfga.output.export.formats.write_coco`; a name that
+    Arguments, result and errors are those of `rfga.output.export.coco.write_coco`; a name that
     leads out of the folder is an error, too.
 
     Example:

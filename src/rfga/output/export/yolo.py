@@ -18,7 +18,7 @@ from typing import Any, TextIO
 import yaml
 
 from rfga.files import replacing_folder
-from rfga.output.export.formats import checked
+from rfga.output.export.checked import checked
 from rfga.output.export.stems import Stems
 from rfga.types import SPLIT_FOLDERS, SPLITS, FloatArray, Prediction
 from rfga.untrusted import place_below
@@ -50,7 +50,7 @@ def write_yolo(
     under a name of its own, and data.yaml says which (``renamed``). Photographs below ``train/``, ``val/``
     and ``test/`` keep their split; of others, every tenth is val.
 
-    Arguments, result and errors are those of `rfga.output.export.formats.write_coco`; a name that
+    Arguments, result and errors are those of `rfga.output.export.coco.write_coco`; a name that
     leads out of the folder is an error, too.
 
     Example:
