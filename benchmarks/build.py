@@ -1,10 +1,10 @@
 """What `rfga build` takes, beside bare forward passes of its network and beside a way that trains.
 
-    python benchmarks/build.py DATA --backbone mobilenetv2_100 --weights FILE [--against rfga-spread --epochs 4]
+    python benchmarks/build.py DATA --weights FILE [--against rfga-spread --epochs 4]
 
-One process, on the same photographs: first every photograph is decoded and sent through the network once at each
-size that the build looked at (the bare passes, which do nothing else), then the build is made anew. Ratios count,
-not seconds: machines differ by a factor of three.
+One process, on the same photographs: the build, then every photograph, decoded before, is sent through the
+network once at each size that the build looked at, and nothing else is done. Ratios count, not seconds:
+machines differ by a factor of three.
 """
 
 from __future__ import annotations
