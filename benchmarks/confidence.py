@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from rfga.data import open_dataset
 from rfga.data.base import Dataset
 from rfga.data.transforms import eval_transform
-from rfga.engine.confidence import RIGHT_IOU, Confidence, fit_confidence
-from rfga.engine.confidence_fit import Examples, examples, joined, known_samples, true_boxes
-from rfga.engine.localizer import Localizer
-from rfga.engine.second_look import SECOND_LOOK
+from rfga.engine.localizing.confidence import RIGHT_IOU, Confidence, fit_confidence
+from rfga.engine.localizing.confidence_fit import Examples, examples, joined, known_samples, true_boxes
+from rfga.engine.localizing.localizer import Localizer
+from rfga.engine.localizing.second_look import SECOND_LOOK
 from rfga.geometry.box_evidence import EVIDENCE, find_boxes
 from rfga.geometry.boxes import iou
 from rfga.types import FloatArray, Sample, Truth

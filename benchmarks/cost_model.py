@@ -36,11 +36,11 @@ from PIL import Image
 
 from rfga.data.images import find_images, read_image
 from rfga.data.transforms import Augmentation, eval_transform, train_transform
-from rfga.engine.build import build_method
-from rfga.engine.config import TrainConfig
-from rfga.engine.images import normalised
-from rfga.engine.localizer import Localizer
-from rfga.engine.thresholds import Threshold
+from rfga.engine.localizing.localizer import Localizer
+from rfga.engine.run.config import TrainConfig
+from rfga.engine.run.model import build_method
+from rfga.engine.run.pixels import normalised
+from rfga.engine.thresholds.threshold import Threshold
 from rfga.metrics.localization import LocalizationMetrics
 from rfga.types import Truth
 

@@ -31,7 +31,7 @@ from rfga.data.synthetic.dataset import SyntheticDataset
 from rfga.data.synthetic.individual import Individual, render
 from rfga.data.synthetic.scene import SCENES
 from rfga.data.transforms import Augmentation, train_transform
-from rfga.engine.weights_file import write_weights
+from rfga.engine.run.weights_file import write_weights
 
 SEED = 20_261_129  # of the drawings; the demo's is 0
 BIRDS, EMPTY = 1500, 250  # pictures of each species, and scenes without a bird for each of them

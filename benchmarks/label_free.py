@@ -27,11 +27,16 @@ from torchmetrics.detection import MeanAveragePrecision
 from rfga.data import open_dataset
 from rfga.data.base import Dataset
 from rfga.data.transforms import SampleImages
-from rfga.engine.label_free import DEFAULT_ESTIMATOR, ESTIMATORS, choose_normalisation, estimator_scores
-from rfga.engine.label_free_photographs import spread
-from rfga.engine.localizer import Localizer
-from rfga.engine.thresholds import FIXED_THRESHOLDS
-from rfga.geometry.auto_threshold import Pool, best_threshold
+from rfga.engine.localizing.estimate import spread
+from rfga.engine.localizing.localizer import Localizer
+from rfga.engine.thresholds.estimators import (
+    DEFAULT_ESTIMATOR,
+    ESTIMATORS,
+    choose_normalisation,
+    estimator_scores,
+)
+from rfga.engine.thresholds.threshold import FIXED_THRESHOLDS
+from rfga.geometry.auto_threshold.values import Pool, best_threshold
 from rfga.geometry.boxes import boxes_from_pixels
 from rfga.geometry.levelsets import component_boxes
 from rfga.geometry.maps import resize_mask, score_maps

@@ -33,13 +33,13 @@ from torchvision import transforms
 
 from rfga.data.images import read_image
 from rfga.data.transforms import eval_transform
-from rfga.engine.config import Runtime
-from rfga.engine.images import normalised
-from rfga.engine.inputs import Photograph, find_photographs
-from rfga.engine.localize import localize
-from rfga.engine.localize_output import LocalizeOptions
-from rfga.engine.localize_stream import CPU_BATCH, networks_at_once
-from rfga.engine.localizer import Localizer
+from rfga.engine.localizing.inputs import Photograph, find_photographs
+from rfga.engine.localizing.localize import localize
+from rfga.engine.localizing.localizer import Localizer
+from rfga.engine.localizing.output import LocalizeOptions
+from rfga.engine.localizing.stream import CPU_BATCH, networks_at_once
+from rfga.engine.run.config import Runtime
+from rfga.engine.run.pixels import normalised
 from rfga.types import FloatArray
 
 BATCH = 32  # the default of ``localize``

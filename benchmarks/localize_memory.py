@@ -23,14 +23,14 @@ from unittest.mock import patch
 import numpy as np
 from PIL import Image
 
-from rfga.engine.build import build_method
-from rfga.engine.config import Runtime, TrainConfig
-from rfga.engine.inputs import find_photographs
-from rfga.engine.journal import Journal
-from rfga.engine.localize import localize
-from rfga.engine.localize_output import LocalizeOptions
-from rfga.engine.localizer import Localizer
-from rfga.engine.thresholds import Threshold
+from rfga.engine.localizing.inputs import find_photographs
+from rfga.engine.localizing.journal import Journal
+from rfga.engine.localizing.localize import localize
+from rfga.engine.localizing.localizer import Localizer
+from rfga.engine.localizing.output import LocalizeOptions
+from rfga.engine.run.config import Runtime, TrainConfig
+from rfga.engine.run.model import build_method
+from rfga.engine.thresholds.threshold import Threshold
 from rfga.types import Prediction
 
 FILES, SETTLED = 200, 2000

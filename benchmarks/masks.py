@@ -29,12 +29,12 @@ import torch
 from rfga.data import open_dataset
 from rfga.data.base import Dataset
 from rfga.data.transforms import SampleImages
-from rfga.engine.localizer import Localizer
+from rfga.engine.localizing.localizer import Localizer
 from rfga.geometry.boxes import boxes_from_pixels, iou
 from rfga.geometry.levelsets import component_boxes
 from rfga.geometry.refine import DEFAULTS, GrabCutSettings, grabcut_mask, mask_of
 from rfga.metrics.bootstrap import interval, poisson_weights
-from rfga.output.segmentation import in_box
+from rfga.output.export.segmentation import in_box
 from rfga.types import MASK_IGNORED, MASK_OBJECT, ByteArray, FloatArray, Sample, Truth
 
 Rows = dict[str, list[FloatArray]]  # way -> for each threshold, a score of each photograph

@@ -16,8 +16,8 @@ import torch
 
 from rfga.data import open_dataset
 from rfga.data.transforms import SampleImages
-from rfga.engine.localizer import Localizer
-from rfga.engine.thresholds import FIXED_THRESHOLDS
+from rfga.engine.localizing.localizer import Localizer
+from rfga.engine.thresholds.threshold import FIXED_THRESHOLDS
 from rfga.geometry.maps import EVAL_SIZE_HW, normalise, score_maps
 from rfga.metrics.localization import LocalizationMetrics
 from rfga.types import FloatArray, Sample, Truth

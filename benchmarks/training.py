@@ -28,13 +28,13 @@ import torch
 from PIL import Image
 
 from rfga.data import open_dataset
-from rfga.engine.build import build_method
-from rfga.engine.config import Runtime, TrainConfig
-from rfga.engine.devices import pick_device, pick_workers
-from rfga.engine.images import normalised
-from rfga.engine.train import fit
-from rfga.engine.training_data import Loaders, TrainingData, data_loaders
-from rfga.engine.training_module import TrainingModule
+from rfga.engine.learning.data import Loaders, TrainingData, data_loaders
+from rfga.engine.learning.module import TrainingModule
+from rfga.engine.learning.train import fit
+from rfga.engine.run.config import Runtime, TrainConfig
+from rfga.engine.run.model import build_method
+from rfga.engine.run.pixels import normalised
+from rfga.engine.runtime.devices import pick_device, pick_workers
 
 Step = Callable[[Any], None]
 Way = Callable[[], tuple[float, float]]

@@ -32,8 +32,9 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
 
 METHOD_SIBLINGS = frozenset({"rfga.methods", "rfga.methods.base", "rfga.methods.cam"})
 LAYERS_WITH_OPTIONS = frozenset({"nn", "methods"})  # the arguments of their constructors are options
-MAY_NAME_ONE = re.compile(r"engine/(demo|ablate|attention)\w*\.py")  # demo, ablate, attention
-OTHER_MEANINGS = frozenset({("engine/inputs.py", "folder")})  # ``--labels folder``: the folder's name
+MAY_NAME_ONE = re.compile(r"engine/(building/demo|(ablation|attention)/\w+)\.py")
+# ``--labels folder``: the folder's name
+OTHER_MEANINGS = frozenset({("engine/localizing/inputs.py", "folder")})
 MARKS = re.compile(
     r"type:\s*ignore|no[q]a|TO[D]O|FIX[M]E|X{3}|Not[I]mplementedError|pragma:\s*no cover|x[f]ail"
 )
@@ -69,9 +70,9 @@ class Module:
 
 
 def layer_of(module_name: str) -> str:
-    """``rfga.data.folder`` -> ``data``; all modules of the command line are one layer."""
+    """``rfga.data.folder`` -> ``data``; ``python -m rfga`` belongs to the command line."""
     first = [*module_name.split("."), ""][1]
-    return "cli" if first.startswith("cli") or first == "__main__" else first
+    return "cli" if first == "__main__" else first
 
 
 def read_modules(package: Path) -> dict[str, Module]:

@@ -13,11 +13,11 @@ from torch import Tensor
 from rfga.backbones.base import Backbone
 from rfga.backbones.wsol_resnet50 import WsolResnet50
 from rfga.data.base import Dataset
-from rfga.engine.localizer import Localizer
-from rfga.engine.loggers import EpochLogger, LogPlace
-from rfga.engine.refiners import Refiner
-from rfga.engine.run_folder import RunFolder
-from rfga.geometry.auto_threshold import THRESHOLDS, Pool
+from rfga.engine.learning.loggers import EpochLogger, LogPlace
+from rfga.engine.localizing.localizer import Localizer
+from rfga.engine.localizing.refiners import Refiner
+from rfga.engine.run.folder import RunFolder
+from rfga.geometry.auto_threshold.values import THRESHOLDS, Pool
 from rfga.geometry.refine import mask_of
 from rfga.methods.base import ScoreMaps
 from rfga.methods.cam import CAM

@@ -18,7 +18,7 @@ from rfga.methods.base import Method
 from rfga.methods.posthoc import PostHoc
 from rfga.metrics import METRICS
 from rfga.metrics.streaming import StreamedMetric
-from rfga.output.export import FORMATS
+from rfga.output.export.formats import FORMATS
 
 PUBLIC_NAMES = {
     "RFGA",

@@ -14,10 +14,11 @@ from PIL import Image
 
 from rfga.backbones import BACKBONES
 from rfga.data import DATASETS
-from rfga.data.base import SPLITS, Dataset
+from rfga.data.base import Dataset
 from rfga.methods import METHODS
 from rfga.methods.base import Method
 from rfga.methods.rfga import SpreadAttention
+from rfga.types import SPLITS
 from tests.contract_cases import (
     CLASSES,
     kept_backbone,

@@ -14,7 +14,7 @@ import pytest
 
 from rfga.metrics import METRICS
 from rfga.metrics.streaming import StreamedMetric
-from rfga.output.export import FORMATS
+from rfga.output.export.formats import FORMATS
 from rfga.types import Prediction
 from tests.contract_cases import made_predictions, target
 from tests.metrics.made_up import made_up_images

@@ -27,10 +27,10 @@ import yaml
 from rfga.backbones.build import build_backbone
 from rfga.cli import main
 from rfga.data import open_dataset
-from rfga.engine.config import TrainConfig
-from rfga.engine.label_free import estimate_threshold
-from rfga.engine.localizer import Localizer
-from rfga.engine.refiners import load_refiner
+from rfga.engine.localizing.localizer import Localizer
+from rfga.engine.localizing.refiners import load_refiner
+from rfga.engine.run.config import TrainConfig
+from rfga.engine.thresholds.estimators import estimate_threshold
 from tests import test_api_surface, test_contracts
 from tests.conftest import REPOSITORY
 from tests.contract_cases import made_dataset
@@ -82,7 +82,9 @@ class Place:
 
 
 def a_method(place: Place) -> None:
-    place.monkeypatch.setattr("rfga.engine.config.METHOD_NAMES", (NAME,))  # made of the registry on import
+    place.monkeypatch.setattr(
+        "rfga.engine.run.config.METHOD_NAMES", (NAME,)
+    )  # made of the registry on import
     few: dict[str, Any] = {"epochs": 1, "train_per_class": 1, "options": {"calm": "0"}}
     run = tiny.train(place.birds / "train", place.folder / "run", method=NAME, **few)
     config = TrainConfig.from_dict({**tiny.SETTINGS, "method": NAME})

@@ -17,8 +17,8 @@ import pytest
 from jsonargparse import ArgumentParser
 from PIL import Image
 
-from rfga.cli_data import ACTIONS
-from rfga.cli_parser import COMMANDS, build_parser
+from rfga.cli.data import ACTIONS
+from rfga.cli.parser import COMMANDS, build_parser
 from rfga.types import Truth
 from tests.conftest import REPOSITORY
 from tests.engine import tiny

@@ -12,8 +12,8 @@ from types import SimpleNamespace
 import griffe
 import pytest
 
-from rfga.cli_data import ACTIONS
-from rfga.cli_parser import COMMANDS
+from rfga.cli.data import ACTIONS
+from rfga.cli.parser import COMMANDS
 from tests.conftest import REPOSITORY
 from tests.test_docs import DOCS, flags, hook
 
@@ -55,7 +55,7 @@ def test_every_public_name_stands_on_the_api_page() -> None:
 
 
 def test_the_methods_page_says_what_the_command_says() -> None:
-    from rfga.engine.workflow import method_rows, option_rows
+    from rfga.engine.building.workflow import method_rows, option_rows
     from rfga.methods import METHODS
 
     page = hook().methods()

@@ -20,7 +20,7 @@ MODULES = rules.read_modules(REPOSITORY / "src" / "rfga")
 
 
 def made_of(**texts: str) -> dict[str, rules.Module]:
-    """Modules of a made-up package: ``engine__train="..."`` is engine/train.py."""
+    """Modules of a made-up package: ``engine__train="..."`` is engine/learning/train.py."""
     found = [rules.Module(name.replace("__", "/") + ".py", text) for name, text in texts.items()]
     return {module.name: module for module in found}
 
@@ -46,14 +46,14 @@ def test_imports_point_back_along_the_way_of_the_data() -> None:
         ("geometry__boxes", "from rfga.data.base import Dataset"),
         ("nn__rfga", "from rfga.types import UserError"),
         ("backbones__base", "from rfga.nn.rfga import RFGA"),
-        ("metrics__top_k", "def f():\n    from rfga.output.export import FORMATS"),
+        ("metrics__top_k", "def f():\n    from rfga.output.export.formats import FORMATS"),
         ("data__folder", "from rfga.methods import METHODS"),
         ("methods__x", "from rfga.methods.rfga import ResidualFineGrainedAttention"),
         ("methods__x", "from rfga.methods import rfga"),
         ("methods__x", "from .rfga import y"),
-        ("methods__x", "from rfga.engine.train import y"),
+        ("methods__x", "from rfga.engine.learning.train import y"),
         ("engine__x", "from rfga.cli import main"),
-        ("cli_more", "from rfga.nn.rfga import RFGA"),
+        ("cli__more", "from rfga.nn.rfga import RFGA"),
         ("output__x", "from rfga import RFGA"),
         ("helpers", "import os"),
     ],
@@ -67,7 +67,7 @@ def test_what_the_table_allows_is_allowed() -> None:
     modules = made_of(
         methods__has="from rfga.methods.cam import CAM\nfrom rfga.nn.rfga import RFGA",
         data__folder="from rfga.data.base import Dataset\nfrom rfga.files import replacing",
-        cli="from rfga.cli_parser import build_parser\nfrom rfga.engine import train",
+        cli="from rfga.cli.parser import build_parser\nfrom rfga.engine import train",
     )
     assert not rules.wrong_imports(modules)
 
@@ -102,7 +102,7 @@ def test_methods_and_data_sets_are_not_told_apart_by_name_elsewhere() -> None:
     ],
 )
 def test_a_branch_on_a_name_is_found(text: str) -> None:
-    modules = made_of(engine__train=text, methods__x=text, engine__demo=text)
+    modules = made_of(engine__train=text, methods__x=text, engine__building__demo=text)
     (problem,) = rules.branches_on_names(modules, "methods", set(METHODS))
     assert problem.startswith("engine/train.py:")
 
@@ -179,7 +179,7 @@ def test_importing_the_package_does_not_load_torch() -> None:
 
 def test_the_registries_do_not_load_torch() -> None:
     run_python(
-        "import sys, rfga.backbones, rfga.methods, rfga.data, rfga.metrics, rfga.output.export\n"
+        "import sys, rfga.backbones, rfga.methods, rfga.data, rfga.metrics, rfga.output.export.formats\n"
         "assert 'torch' not in sys.modules"
     )
 

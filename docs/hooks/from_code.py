@@ -155,14 +155,14 @@ def listed(head: str, address: str) -> str:
 
 def recipes() -> str:
     """Every recipe with its number."""
-    from rfga.engine.recipes import RECIPE_COLUMNS, recipe_rows
+    from rfga.engine.run.recipes import RECIPE_COLUMNS, recipe_rows
 
     return table(RECIPE_COLUMNS, ([f"`{first}`", *rest] for first, *rest in recipe_rows()))
 
 
 def published() -> str:
     """The literature's numbers, a table for each data set and metric."""
-    from rfga.output.published import read_published
+    from rfga.output.benchmark.published import read_published
 
     parts = []
     for data, metric in dict.fromkeys((row.dataset, row.metric) for row in read_published()):
@@ -184,8 +184,8 @@ def commands() -> str:
     """Every command with its arguments, from the parser that reads them; no torch is needed for it."""
     from jsonargparse import ArgumentParser
 
-    from rfga.cli_data import ACTIONS
-    from rfga.cli_parser import COMMANDS
+    from rfga.cli.data import ACTIONS
+    from rfga.cli.parser import COMMANDS
 
     adders: dict[str, tuple[str, Callable[[ArgumentParser], None]]] = dict(COMMANDS)
     del adders["data"]
@@ -285,7 +285,7 @@ MAKERS: Mapping[str, Callable[[], Any]] = {
     "post-hoc": partial(listed, "`--maps-from`", "rfga.methods:POSTHOC"),
     "backbones": partial(listed, "`--backbone`", "rfga.backbones:BACKBONES"),
     "data-sets": partial(listed, "name", "rfga.data:DATASETS"),
-    "formats": partial(listed, "`--format`", "rfga.output.export:FORMATS"),
+    "formats": partial(listed, "`--format`", "rfga.output.export.formats:FORMATS"),
     "recipes": recipes,
     "published": published,
     "commands": commands,

@@ -6,23 +6,23 @@ from typing import TYPE_CHECKING, Any
 from rfga.version import __version__
 
 if TYPE_CHECKING:
-    from rfga.engine.load import load
-    from rfga.engine.localizer import Localizer
-    from rfga.engine.photographs import Found
+    from rfga.engine.localizing.load import load
+    from rfga.engine.localizing.localizer import Localizer
+    from rfga.engine.localizing.photographs import Found
     from rfga.metrics.localization import LocalizationMetrics
     from rfga.nn.rfga import RFGA
     from rfga.types import Prediction, Sample, Truth, UserError
 
 _HOMES = {
-    "Found": "rfga.engine.photographs",
+    "Found": "rfga.engine.localizing.photographs",
     "RFGA": "rfga.nn.rfga",
-    "Localizer": "rfga.engine.localizer",
+    "Localizer": "rfga.engine.localizing.localizer",
     "LocalizationMetrics": "rfga.metrics.localization",
     "Prediction": "rfga.types",
     "Sample": "rfga.types",
     "Truth": "rfga.types",
     "UserError": "rfga.types",
-    "load": "rfga.engine.load",
+    "load": "rfga.engine.localizing.load",
 }
 
 __all__ = [

@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
@@ -24,6 +24,8 @@ from rfga.types import UserError
 
 _LEFTOVER_SUFFIX = ".tmp"
 _LEFTOVER = re.compile(r"\.[0-9a-f]{32}\.tmp")
+_MARK, _LOCK = ".rfga", ".rfga.lock"
+_JOURNAL = ".journal.jsonl"  # of a run of localize that was made before there was a mark
 # Codes of a disk that takes nothing more: full, over its quota (of blocks or of a file), read-only, broken.
 _OF_STORAGE = frozenset(
     getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EIO") if hasattr(errno, name)
@@ -154,6 +156,69 @@ def is_leftover(name: str) -> bool:
         (True, False)
     """
     return _LEFTOVER.fullmatch(name) is not None
+
+
+@contextmanager
+def claimed(folder: Path, command: str) -> Iterator[None]:
+    """Mark a folder as made by a command of ours, and keep other calls out of it while the block runs.
+
+    The lock is the system's, so that it goes with the process, however that ends.
+
+    Args:
+        folder: made where it is missing; it has to be empty or the command's own.
+        command: what works in it, for the error.
+
+    Raises:
+        UserError: another process works in it, or it cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp()) / "boxes"
+        >>> with claimed(folder, "rfga build"), claimed(folder, "rfga build"):
+        ...     pass
+        Traceback (most recent call last):
+        ...
+        rfga.types.UserError: expected one rfga build at a time in ..., found that another one works there...
+        >>> is_output(folder)
+        True
+    """
+    from filelock import FileLock, Timeout
+
+    mark_output(folder)
+    with ExitStack() as held:
+        try:
+            held.enter_context(FileLock(folder / _LOCK, timeout=0))
+        except Timeout as error:
+            raise UserError(
+                f"expected one {command} at a time in {folder}, found that another one works there: wait "
+                "until it has ended, or choose another --out"
+            ) from error
+        except (OSError, RuntimeError):
+            pass  # some network file systems know no locks
+        yield
+
+
+def mark_output(folder: Path) -> None:
+    """Mark a folder as made by a command of ours, so that nothing in it is taken for somebody's photographs.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    mark = make_folder(folder) / _MARK
+    if not mark.exists():
+        with replacing(mark) as temporary:
+            temporary.write_text("made by rfga: nothing in this folder is taken for photographs\n")
+
+
+def is_output(folder: Path) -> bool:
+    """Whether a command of ours made this folder."""
+    return any(os.path.lexists(folder / name) for name in (_MARK, _JOURNAL))
+
+
+def held_in(folder: Path) -> list[str]:
+    """Names of what lies in an output folder, without marks and leftovers of our own, sorted."""
+    names = (path.name for path in folder.iterdir())
+    return sorted(name for name in names if name not in (_MARK, _LOCK) and not is_leftover(name))
 
 
 def make_folder(path: Path) -> Path:

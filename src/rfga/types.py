@@ -19,6 +19,15 @@ ByteArray = NDArray[np.uint8]
 MASK_OBJECT, MASK_BACKGROUND, MASK_IGNORED = 255, 0, 128
 """Grey values of truth masks."""
 
+SPLITS = ("train", "val", "test")
+
+SPLIT_FOLDERS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev", "eval"), "val"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+"""Names that people give to the folders of a split, in lower case -> the split."""
+
 
 class UserError(Exception):
     """Bad input, told in one sentence: what was expected, what was found, what to do.

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from rfga.data import open_dataset
-from rfga.data.check import readable_samples, require_trainable
+from rfga.data.checks.readable import readable_samples, require_trainable
 from rfga.data.cub import CubDataset
 from rfga.types import UserError
 from tests.made_benchmarks import BOX, CLASSES, SIZES_HW, write_benchmark, write_image, write_lists

@@ -10,6 +10,7 @@ from PIL import Image
 
 from rfga.data import open_dataset
 from rfga.data.folder import FolderDataset
+from rfga.files import mark_output
 from rfga.types import UserError
 
 
@@ -59,6 +60,123 @@ def test_classes_come_from_val_where_train_is_absent(tmp_path: Path) -> None:
     assert [s.label for s in dataset.samples("test")] == [0]
 
 
+@pytest.mark.parametrize("valid", ["valid", "Validation", "dev", "eval", "val"])
+def test_splits_under_the_names_that_people_write(tmp_path: Path, valid: str) -> None:
+    names = ["Training/cat/0.jpg", "Training/dog/0.jpg", f"{valid}/cat/1.jpg", "testing/dog/2.jpg"]
+    dataset = FolderDataset(put(tmp_path, names))
+    assert {split: [s.path for s in dataset.samples(split)] for split in ("val", "test")} == {
+        "val": [tmp_path / valid / "cat" / "1.jpg"],
+        "test": [tmp_path / "testing" / "dog" / "2.jpg"],
+    }
+    assert (f"{valid}/ holds the photographs of the split val" in dataset.notes) == (valid != "val")
+    put(tmp_path, ["VALID2/cat/0.jpg", "evaluation/cat/0.jpg"])
+    assert "(VALID2, evaluation): they are left out" in FolderDataset(tmp_path).notes[-1]
+
+
+def test_two_folders_of_one_split(tmp_path: Path) -> None:
+    put(tmp_path, ["train/cat/0.jpg", "train/dog/0.jpg", "val/cat/1.jpg", "valid/dog/1.jpg"])
+    with pytest.raises(UserError, match=r"one folder of the split val in .*, found val and valid: put"):
+        FolderDataset(tmp_path)
+
+
+def test_photographs_beside_the_class_folders_are_told(tmp_path: Path) -> None:
+    dataset = FolderDataset(put(tmp_path, ["cat/0.jpg", "dog/0.jpg", "cover.JPG"]))
+    assert len(dataset.samples("train")) == 2
+    assert "found 1 beside them in" in dataset.notes[0]
+    assert "(cover.JPG): they have no class and are left out" in dataset.notes[0]
+    split = put(tmp_path / "split", ["train/cat/0.jpg", "train/dog/0.jpg", "a.jpg", "train/b.jpg"])
+    assert [note.count("found 1 beside them") for note in FolderDataset(split).notes] == [1, 1]
+
+
+def test_class_names_are_compared_composed(tmp_path: Path) -> None:
+    composed, decomposed = "M\u00fcnster", "Mu\u0308nster"
+    put(tmp_path, [f"train/{decomposed}/0.jpg", "train/tench/0.jpg", f"val/{composed}/1.jpg"])
+    dataset = FolderDataset(tmp_path)
+    assert dataset.classes == (composed, "tench")
+    (train, _), (val,) = dataset.samples("train"), dataset.samples("val")
+    assert (train.label, val.label, train.image_id) == (0, 0, f"{decomposed}/0.jpg")
+    assert train.path.is_file()
+    assert dataset.notes == ()
+    both = FolderDataset(put(tmp_path, [f"train/{composed}/7.jpg"]))
+    assert [sample.label for sample in both.samples("train")] == [0, 0, 1]
+    assert "both count for the class" in both.notes[0]
+
+
+def test_names_of_photographs_that_differ_in_composition_alone(tmp_path: Path) -> None:
+    names = ["val/cat/m\u00fc.jpg", "val/cat/mu\u0308.jpg", "val/cat/o.jpg", "val/dog/o.jpg"]
+    put(tmp_path, names)
+    images = [{"id": n, "file_name": name.removeprefix("val/")} for n, name in enumerate(names)]
+    boxes = [{"image_id": n, "bbox": [3, 4, 10, 12]} for n in (0, 2)]
+    (tmp_path / "boxes.json").write_text(json.dumps({"images": [images[0], images[2]], "annotations": boxes}))
+    dataset = FolderDataset(tmp_path, tmp_path / "boxes.json")
+    assert len(dataset.samples("val")) == 4
+    assert [dataset.truth(sample) is not None for sample in dataset.samples("val")] == [
+        False,
+        False,
+        True,
+        False,
+    ]
+    assert "found 2 in" in dataset.notes[-1]
+    assert "truth cannot tell them apart" in dataset.notes[-1]
+
+
+def test_names_that_differ_in_case_or_space_are_told(tmp_path: Path) -> None:
+    put(tmp_path, ["train/Church/0.jpg", "train/tench/0.jpg", "val/church/1.jpg"])
+    with pytest.raises(UserError, match=r"church in .* alone .it differs from 'Church' in case or"):
+        FolderDataset(tmp_path)
+    one = FolderDataset(put(tmp_path / "one", ["Church/0.jpg", "church /0.jpg", "tench/0.jpg"]))
+    assert one.classes == ("Church", "church ", "tench")
+    assert "found 'Church', 'church ': they count as classes of their own" in one.notes[0]
+
+
+def test_what_is_not_read_is_counted(tmp_path: Path) -> None:
+    put(tmp_path, ["cat/0.jpg", "dog/0.jpg"])
+    for name in ("cat/1.CR2", "cat/2.cr2", "dog/3.jxl"):
+        (tmp_path / name).write_bytes(b"no matter")
+    dataset = FolderDataset(tmp_path)
+    assert len(dataset.samples("train")) == 2
+    assert "found 2 that end in .cr2, 1 that end in .jxl, left out: convert it to JPEG" in dataset.notes[-1]
+    (tmp_path / "raw" / "cat").mkdir(parents=True)
+    (tmp_path / "raw" / "cat" / "1.CR2").write_bytes(b"no matter")
+    with pytest.raises(UserError, match=r"JPEG, PNG or the like, found 1 that end in \.cr2, left out: con"):
+        FolderDataset(tmp_path / "raw")
+
+
+def test_folders_that_are_nobodys_are_no_classes(tmp_path: Path) -> None:
+    hidden = ["@eaDir", "__MACOSX", ".thumbnails", "$RECYCLE.BIN", "lost+found", "System Volume Information"]
+    put(tmp_path, ["cat/0.jpg", "cat/@eaDir/0.jpg/SYNOPHOTO_THUMB.jpg", "dog/0.jpg", "dog/._0.jpg"])
+    put(tmp_path, [f"{name}/a.jpg" for name in hidden])
+    dataset = FolderDataset(tmp_path)
+    assert dataset.classes == ("cat", "dog")
+    assert [sample.image_id for sample in dataset.samples("train")] == ["cat/0.jpg", "dog/0.jpg"]
+
+
+def test_output_is_no_input(tmp_path: Path) -> None:
+    put(tmp_path, ["cat/0.jpg", "dog/0.jpg", "dog/found/pictures/0.jpg.jpg", "boxes/pictures/0.jpg.jpg"])
+    mark_output(tmp_path / "boxes")
+    (tmp_path / "dog" / "found" / ".journal.jsonl").touch()  # of a run before there was a mark
+    dataset = FolderDataset(tmp_path)
+    assert dataset.classes == ("cat", "dog")
+    assert [sample.image_id for sample in dataset.samples("train")] == ["cat/0.jpg", "dog/0.jpg"]
+
+
+def test_links_are_followed_but_not_in_a_circle(tmp_path: Path) -> None:
+    put(tmp_path, ["elsewhere/more/1.jpg", "photos/cat/0.jpg", "photos/dog/0.jpg"])
+    photos = tmp_path / "photos"
+    (photos / "cat" / "more").symlink_to(tmp_path / "elsewhere" / "more")
+    (photos / "cat" / "above").symlink_to(photos / "cat")
+    (tmp_path / "elsewhere" / "more" / "back").symlink_to(tmp_path / "elsewhere")
+    (photos / "cat" / "itself").symlink_to("itself")
+    (photos / "cat" / "self.jpg").symlink_to("self.jpg")
+    (photos / "lost").symlink_to(tmp_path / "nowhere")
+    (photos / "hound").symlink_to(photos / "dog")
+    dataset = FolderDataset(photos)
+    assert dataset.classes == ("cat", "dog", "hound")
+    names = [sample.image_id for sample in dataset.samples("train")]
+    assert names == ["cat/0.jpg", "cat/more/1.jpg", "cat/self.jpg", "dog/0.jpg", "hound/0.jpg"]
+    assert "found dog and hound in" in dataset.notes[0]
+
+
 def test_class_folders_without_splits_are_train(tmp_path: Path) -> None:
     dataset = FolderDataset(put(tmp_path, ["cat/0.jpg", "dog/0.jpg"]))
     assert [s.image_id for s in dataset.samples("train")] == ["cat/0.jpg", "dog/0.jpg"]
@@ -72,7 +190,7 @@ def test_class_folders_without_splits_are_train(tmp_path: Path) -> None:
         (["cat/0.jpg", "loose.jpg"], "1 images lying loose"),
         (["train/loose.jpg"], "1 images lying loose"),
         (["deeper/train/cat/0.jpg"], "one level deeper, in 'deeper'"),
-        (["Train/cat/0.jpg", "Validation/cat/0.jpg"], "name the folders train, val and test"),
+        (["cat/0.jpg", "Validation/cat/0.jpg"], "name the folders train, val and test"),
         (["images/0.jpg", "masks/0.png"], "found the folder 'images'"),
         ([], "found none in"),
     ],

@@ -23,9 +23,9 @@ from pathlib import Path
 import numpy as np
 
 from rfga.data import open_dataset
-from rfga.data.check import require_trainable
+from rfga.data.checks.readable import require_trainable
 from rfga.data.transforms import EpochSampler, SampleImages
-from rfga.engine.training_data import TrainingData
+from rfga.engine.learning.data import TrainingData
 
 def peak():
     status = Path("/proc/self/status")

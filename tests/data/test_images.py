@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from rfga.data.images import MAX_PIXELS, find_images, read_image, read_size
+from rfga.data.images import MAX_PIXELS, read_image, read_size
+from rfga.data.walk import find_images
 from rfga.types import ByteArray, UserError
 
 WIDTH, HEIGHT = 48, 32

@@ -31,7 +31,7 @@ def test_every_record_is_that_of_the_files(shared: Path, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("split", ["val", "test"])
 def test_every_mask_is_linked_as_in_the_files(shared: Path, split: str) -> None:
-    from rfga.data.metadata import read_metadata
+    from rfga.data.truth.metadata import read_metadata
 
     lists = read_metadata(shared / "wsol-metadata" / "OpenImages" / split)
     masks: dict[str, list[str]] = {}

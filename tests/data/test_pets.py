@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from rfga.data import open_dataset
-from rfga.data.check import readable_samples, require_trainable
+from rfga.data.checks.readable import readable_samples, require_trainable
 from rfga.data.pets import PetsDataset
 from rfga.types import UserError
 from tests.made_benchmarks import write_pets

@@ -16,7 +16,7 @@ from rfga.data.folder import FolderDataset
 from rfga.data.images import read_image
 from rfga.data.stored import read_stored
 from rfga.data.transforms import Augmentation, SampleImages
-from rfga.engine.config import CropKind
+from rfga.engine.run.config import CropKind
 
 WIDTH, HEIGHT = 800, 600
 

@@ -22,7 +22,9 @@ CONTEXT: Any = multiprocessing.get_context("forkserver") if sys.platform == "lin
 """Copies of one process that has imported all and computed nothing: no copy has to import PyTorch, and none
 inherits threads, as those of the test's own process would once it has trained."""
 if CONTEXT is not None:
-    CONTEXT.set_forkserver_preload(["tests.engine.crew", "rfga.engine.workflow", "rfga.engine.localize"])
+    CONTEXT.set_forkserver_preload(
+        ["tests.engine.crew", "rfga.engine.building.workflow", "rfga.engine.localizing.localize"]
+    )
 
 Prepare = Callable[[int], None]
 
@@ -75,7 +77,7 @@ def free_port() -> int:
 
 def die_in_second(rank: int) -> None:
     """Let the second process end as if by the system, when it has entered two photographs."""
-    from rfga.engine.journal import Journal
+    from rfga.engine.localizing.journal import Journal
 
     plain, left = Journal.add, iter(range(2))
 
@@ -103,7 +105,7 @@ def die_in_second_epoch(rank: int) -> None:
 
 def impatient(rank: int) -> None:
     """Do not wait ten minutes for processes that do not come."""
-    from rfga.engine import joining
+    from rfga.engine.runtime import joining
 
     patch.object(joining, "JOIN_TIMEOUT", timedelta(seconds=1)).start()
 

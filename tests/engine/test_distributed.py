@@ -13,7 +13,7 @@ import torch
 
 from rfga.cli import main
 from rfga.methods import METHODS
-from rfga.output.export import FORMATS
+from rfga.output.export.formats import FORMATS
 from rfga.types import UserError
 from tests.conftest import REPOSITORY
 from tests.engine import crew, tiny

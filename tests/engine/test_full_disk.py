@@ -16,8 +16,8 @@ import torch
 from safetensors import SafetensorError
 
 from rfga.cli import main
-from rfga.engine import weights_file
-from rfga.engine.resume import read_checkpoint
+from rfga.engine.learning.resume import read_checkpoint
+from rfga.engine.run import weights_file
 from tests.engine import tiny
 from tests.engine.kills import require_same, training
 

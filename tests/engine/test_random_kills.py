@@ -16,7 +16,7 @@ import pytest
 from safetensors.torch import load_file
 
 from rfga.cli import main
-from rfga.engine.resume import read_checkpoint
+from rfga.engine.learning.resume import read_checkpoint
 from tests.engine import tiny
 from tests.engine.kills import FORKING, KILLED, Killable, leftovers, require_same, training
 

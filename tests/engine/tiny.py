@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from rfga.engine.config import RunPolicy, Runtime
-from rfga.engine.workflow import TrainCommand, train_and_report
+from rfga.engine.building.workflow import TrainCommand, train_and_report
+from rfga.engine.run.config import RunPolicy, Runtime
 
 SETTINGS: dict[str, Any] = {
     "method": "cam",

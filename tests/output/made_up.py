@@ -7,7 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from rfga.output.report import GalleryItem, MethodReport
+from rfga.output.report.page import GalleryItem, MethodReport
 from rfga.types import ByteArray, FloatArray, Truth
 
 

@@ -18,8 +18,8 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, settings
 from jsonargparse import ArgumentParser
 
-from rfga import cli_parser
 from rfga.cli import main
+from rfga.cli import parser as cli_parser
 from rfga.types import UserError
 
 CPU_SECONDS, SECONDS = 20, 300

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from rfga.data.images import read_image, read_size
-from rfga.data.truth import open_truth
+from rfga.data.truth.readers import open_truth
 from rfga.types import UserError
 from rfga.untrusted import parse_json, parse_yaml
 from tests.engine import tiny
@@ -276,8 +276,8 @@ def test_a_note_in_a_photograph_that_unpacks_to_more_than_memory_is_not_unpacked
     note.add_text("note", "x" * 64 * MEGABYTE, zip=True)
     picture(0).save(tmp_path / "a.png", pnginfo=note)
     assert (tmp_path / "a.png").stat().st_size < MEGABYTE / 8
-    with little_memory(10), pytest.raises(UserError, match="damaged"):
-        read_image(tmp_path / "a.png")
+    with little_memory(10):
+        assert read_image(tmp_path / "a.png").tobytes() == picture(0).convert("RGB").tobytes()
 
 
 def test_the_limit_of_pixels_is_pillows_own() -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from rfga.data.cub import CubDataset
-from rfga.engine.score import Policy, ScoreOptions, score
+from rfga.engine.evaluating.score import Policy, ScoreOptions, score
 from rfga.geometry.maps import NORMALISATIONS
 from rfga.types import UserError
 from tests.security.doors import LONG, answered, deep_folder, fuzz, nothing_outside, run

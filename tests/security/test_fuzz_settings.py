@@ -13,11 +13,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rfga.engine.config import TrainConfig
-from rfga.engine.localizer import Localizer
-from rfga.engine.recipes import read_recipe
-from rfga.engine.report import method_report
-from rfga.engine.run_folder import RunFolder
+from rfga.engine.evaluating.report import method_report
+from rfga.engine.localizing.localizer import Localizer
+from rfga.engine.run.config import TrainConfig
+from rfga.engine.run.folder import RunFolder
+from rfga.engine.run.recipes import read_recipe
 from rfga.types import UserError
 from tests.engine import tiny
 from tests.security.doors import LONG, answered, deep_folder, fuzz, nothing_outside

@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from rfga.data.truth import open_truth
-from rfga.engine.data_check import CheckCommand, check_data, write_check
+from rfga.data.truth.readers import open_truth
+from rfga.engine.building.data_check import CheckCommand, check_data, write_check
 from rfga.types import UserError
 from tests.security.doors import LONG, answered, deep_folder, fuzz, nothing_outside
 from tests.security.mutations import JUNK, damaged, misshapen, places, scribbled

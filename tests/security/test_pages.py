@@ -13,22 +13,23 @@ import numpy as np
 import pytest
 import yaml
 
-from rfga.engine.ablation_variants import FULL
-from rfga.engine.localizer import Localizer
-from rfga.engine.model_card import model_card
-from rfga.output.ablation_page import write_ablation_page
-from rfga.output.ablation_table import make_ablation_table
-from rfga.output.attention_pictures import write_attention
-from rfga.output.benchmark_page import write_page
-from rfga.output.benchmark_table import make_table
-from rfga.output.check_page import Item, Picture, Section, write_check_page
-from rfga.output.export_labelstudio import labelling_config
+from rfga.engine.ablation.variants import FULL
+from rfga.engine.export.model_card import model_card
+from rfga.engine.localizing.localizer import Localizer
+from rfga.output.ablation.page import write_ablation_page
+from rfga.output.ablation.table import make_ablation_table
+from rfga.output.attention.pictures import write_attention
+from rfga.output.benchmark.page import write_page
+from rfga.output.benchmark.table import make_table
+from rfga.output.check.page import Item, Picture, Section, write_check_page
+from rfga.output.export.labelstudio import labelling_config
 from rfga.output.letters import legible
-from rfga.output.report import GalleryItem, MethodReport, write_report
-from rfga.output.review import ReviewItem, write_review
+from rfga.output.report.page import GalleryItem, MethodReport, write_report
+from rfga.output.review.page import ReviewItem, write_review
 from rfga.types import Prediction, Truth
-from tests.output import made_up_ablation, made_up_benchmark
-from tests.output.made_up_attention import attention
+from tests.output.ablation import made_up as made_up_ablation
+from tests.output.attention.made_up import attention
+from tests.output.benchmark import made_up as made_up_benchmark
 from tests.security.doors import run
 
 NAMES = (

@@ -17,14 +17,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rfga.data.truth import open_truth
-from rfga.engine.inputs import Photograph, find_photographs
-from rfga.engine.localize import localize
-from rfga.engine.localize_output import LocalizeOptions
-from rfga.engine.localizer import Localizer
-from rfga.engine.options import resolve
-from rfga.output.export import FORMATS
-from rfga.output.export_yolo import place_photographs
+from rfga.data.truth.readers import open_truth
+from rfga.engine.localizing.inputs import Photograph, find_photographs
+from rfga.engine.localizing.localize import localize
+from rfga.engine.localizing.localizer import Localizer
+from rfga.engine.localizing.output import LocalizeOptions
+from rfga.engine.run.options import resolve
+from rfga.output.export.formats import FORMATS
+from rfga.output.export.yolo import place_photographs
 from rfga.types import Prediction, UserError
 from tests.data.prepare import made_up
 from tests.engine import tiny

@@ -14,9 +14,9 @@ import torch
 import yaml
 
 import rfga
-from rfga.engine.feature_store import FeatureStore
-from rfga.engine.localizer import Localizer
-from rfga.engine.resume import read_checkpoint
+from rfga.engine.learning.feature_store import FeatureStore
+from rfga.engine.learning.resume import read_checkpoint
+from rfga.engine.localizing.localizer import Localizer
 from rfga.types import UserError
 from tests.engine import tiny
 from tests.security.doors import Trap, refused, run
@@ -88,7 +88,9 @@ def test_lightning_itself_runs_nothing_of_the_checkpoint(
     torch.save({**torch.load(checkpoint, weights_only=False), "trap": None}, trusted)
     sign.unlink()
     # Somebody changes the file after we looked at it and before Lightning does.
-    monkeypatch.setattr("rfga.engine.train.read_checkpoint", lambda _: _looked_at(trusted, checkpoint))
+    monkeypatch.setattr(
+        "rfga.engine.learning.train.read_checkpoint", lambda _: _looked_at(trusted, checkpoint)
+    )
     ended = run("train", birds, "--out", copy, "--resume", *tiny.flags(epochs=2), may_surprise=True)
     assert ended.status == 1
     assert "Weights only load failed" in ended.said
@@ -230,8 +232,8 @@ def test_every_reader_of_pickles_in_the_package_is_known() -> None:
     held = {name: [word for word in CARELESS if word in text] for name, text in texts.items()}
     assert {name: words for name, words in held.items() if words} == {
         "backbones/weights.py": ["torch.load("],  # with weights_only=True, as the tests above show
-        "engine/resume.py": ["torch.load("],
-        "engine/train.py": ["ckpt_path="],
+        "engine/learning/resume.py": ["torch.load("],
+        "engine/learning/train.py": ["ckpt_path="],
     }
 
 

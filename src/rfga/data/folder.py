@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from PIL import Image
 
-from rfga.data.base import SPLITS, Dataset, canonical_split
-from rfga.data.images import IMAGE_SUFFIXES, find_images, list_folder, read_image
-from rfga.data.truth import open_truth
-from rfga.types import Sample, Truth, UserError
+from rfga.data.base import Dataset, canonical_split
+from rfga.data.folder_notes import layout_notes, loose_photographs, same_names, unread
+from rfga.data.formats import IMAGE_SUFFIXES, OTHER_PICTURES
+from rfga.data.images import read_image
+from rfga.data.spelling import class_key, nearly_same
+from rfga.data.truth.readers import open_truth
+from rfga.data.walk import find_images, is_folder, is_picture, list_folder, subfolders
+from rfga.types import SPLIT_FOLDERS, SPLITS, Sample, Truth, UserError
 
 # Folders of these names say that their parent is no plain collection of classes.
-_NO_CLASS_NAMES = {"train", "training", "val", "valid", "validation", "eval", "test", "testing"} | {
-    "images",
-    "masks",
-    "annotations",
-    "labels",
-}
+_NO_CLASS_NAMES = {"images", "masks", "annotations", "labels"}
 
 
 class FolderDataset(Dataset):
     """Class folders of photographs; classes are the subfolders of ``train/``, sorted by name.
 
-    Without ``train/`` they are those of ``val/``, then ``test/``. A root that holds class folders directly
-    is taken as its own ``train``. Folders inside a class folder belong to the class.
+    Without ``train/`` they are those of ``val/``, then ``test/``; other names that people give to splits are
+    listed in ``rfga.types.SPLIT_FOLDERS``. A root that holds class folders directly is taken as its own
+    ``train``. Folders inside a class folder belong to the class.
 
     Args:
         root: the folder with ``train/`` and, optionally, ``val/`` and ``test/``.
-        truth: any kind that ``rfga.data.truth.READERS`` lists, for the photographs of ``truth_split``.
+        truth: any kind that ``READERS`` (``data.truth.readers``) lists, for photographs of ``truth_split``.
         truth_split: "train", "val" or "test".
 
     Raises:
@@ -52,22 +52,25 @@ class FolderDataset(Dataset):
     def __init__(self, root: Path, truth: Path | None = None, truth_split: str = "val") -> None:
         self.root = Path(root)
         self.name = self.root.resolve().name
-        self._split_folders = _find_splits(self.root)
+        self._split_folders = split_folders(self.root)
         self.classes = self._find_classes()
+        self.notes = (
+            *layout_notes(self.root, self._split_folders, self.classes, truth),
+            *loose_photographs(self.root, self._split_folders),
+        )
         self._samples: dict[str, tuple[Sample, ...]] = {}
         self._truth_split = truth_split = canonical_split(truth_split)
-        if not any(_has_images(folder) for folder in self._split_folders.values()):
-            raise UserError(
-                f"expected photographs in the class folders of {self.root}, found no file that ends in "
-                f"{' '.join(sorted(IMAGE_SUFFIXES))}: add them"
-            )
+        self._require_photographs()
         if truth is not None:
-            image_ids = [sample.image_id for sample in self.samples(truth_split)]
-            if not image_ids:
+            samples = self.samples(truth_split)
+            if not samples:
                 raise UserError(
                     f"expected photographs in {self.root / truth_split} for the truth {truth}, found none: "
                     "add them or choose another split"
                 )
+            # What names two photographs says nothing of either.
+            twice = same_names(sample.image_id for sample in samples)
+            image_ids = [sample.image_id for sample in samples if sample.image_id not in twice]
             self.truth_reader = open_truth(Path(truth), self._split_folders[truth_split], image_ids)
 
     def samples(self, split: str) -> Sequence[Sample]:
@@ -102,41 +105,75 @@ class FolderDataset(Dataset):
     def _find_classes(self) -> tuple[str, ...]:
         """Names of the class folders of the first split; those of the others must be among them."""
         (first, folder), *others = self._split_folders.items()
-        classes = subfolders(folder)
+        classes = class_folders(folder)
         if not classes:
             found, remedy = _found_loose(_count_loose(folder), folder)
             raise UserError(f"expected class folders {folder / 'CLASS'}/*.jpg, found {found}: {remedy}")
         for split, other in others:
-            unknown = [name for name in subfolders(other) if name not in set(classes)]
+            unknown = [name for name in class_folders(other) if name not in classes]
             if unknown:
+                near = nearly_same(unknown[0], classes)
+                hint = f" (it differs from {near[0]!r} in case or space alone)" if near else ""
                 raise UserError(
                     f"expected the class folders of {split}/ among those of {first}/, found "
-                    f"{', '.join(unknown)} in {other} alone: rename or remove it"
+                    f"{', '.join(unknown)} in {other} alone{hint}: rename or remove it"
                 )
         return tuple(classes)
 
+    def _require_photographs(self) -> None:
+        found: dict[str, int] = {}
+        for folder in self._split_folders.values():
+            for name in subfolders(folder):
+                for image in find_images(folder / name, IMAGE_SUFFIXES | OTHER_PICTURES):
+                    if is_picture(image):
+                        return
+                    ending = Path(image).suffix.lower()
+                    found[ending] = found.get(ending, 0) + 1
+        if found:
+            raise UserError(unread(found, f"the class folders of {self.root}"))
+        raise UserError(
+            f"expected photographs in the class folders of {self.root}, found no file that ends in "
+            f"{' '.join(sorted(IMAGE_SUFFIXES))}: add them"
+        )
+
     def _scan(self, folder: Path) -> Iterator[Sample]:
-        present = set(subfolders(folder))
-        for label, name in enumerate(self.classes):
-            if name in present:
-                for image in sorted(find_images(folder / name)):
+        present, left_out, names = class_folders(folder), dict[str, int](), list[str]()
+        for label, key in enumerate(self.classes):
+            for name in present.get(key, ()):
+                for image in sorted(find_images(folder / name, IMAGE_SUFFIXES | OTHER_PICTURES)):
                     image_id = f"{name}/{image}"
-                    yield Sample(image_id, folder / image_id, label)
+                    if is_picture(image):
+                        names.append(image_id)
+                        yield Sample(image_id, folder / image_id, label)
+                    else:
+                        ending = Path(image).suffix.lower()
+                        left_out[ending] = left_out.get(ending, 0) + 1
+        if left_out:
+            self.notes += (unread(left_out, f"{folder}"),)
+        if twice := same_names(names):
+            self.notes += (
+                f"expected names that differ, found {len(twice)} in {folder} that differ in how letters are "
+                f"composed alone (first {min(twice)}): each is a photograph of its own, but truth cannot "
+                "tell them apart",
+            )
 
 
-def _find_splits(root: Path) -> dict[str, Path]:
-    """The folder of each split that is there, in the order of ``SPLITS``."""
+def split_folders(root: Path) -> dict[str, Path]:
+    """The folder of each split that is there, in the order of ``SPLITS``; class folders alone are train.
+
+    Raises:
+        UserError: there are neither splits nor class folders, or two folders of one split.
+    """
     if not root.is_dir():
         found = "a file" if root.exists() else "nothing"
         raise UserError(f"expected a folder with train/CLASS/*.jpg, found {found} at {root}: check its name")
     folders = subfolders(root)
-    splits = {split: root / split for split in SPLITS if split in folders}
-    if splits:
+    if splits := _named_splits(root, folders):
         return splits
     loose = _count_loose(root)
-    reserved = [name for name in folders if name.lower() in _NO_CLASS_NAMES]
+    reserved = [name for name in folders if name.lower() in _NO_CLASS_NAMES | SPLIT_FOLDERS.keys()]
     deeper = [name for name in folders if not set(SPLITS).isdisjoint(subfolders(root / name))]
-    if folders and not (loose or reserved or deeper):
+    if folders and not (reserved or deeper) and (not loose or len(folders) > 1):
         return {"train": root}
     if deeper:
         found, remedy = f"them one level deeper, in {deeper[0]!r}", f"give {root / deeper[0]}"
@@ -147,6 +184,36 @@ def _find_splits(root: Path) -> dict[str, Path]:
     raise UserError(f"expected class folders {root / 'train' / 'CLASS'}/*.jpg, found {found}: {remedy}")
 
 
+def _named_splits(root: Path, folders: Sequence[str]) -> dict[str, Path]:
+    """The folders that are called as splits are; none where they may be classes."""
+    named: dict[str, list[str]] = {}
+    for name in folders:
+        if (split := SPLIT_FOLDERS.get(name.lower())) is not None:
+            named.setdefault(split, []).append(name)
+    others = [name for name in folders if name.lower() not in SPLIT_FOLDERS.keys() | _NO_CLASS_NAMES]
+    if others and "train" not in named and set(SPLITS).isdisjoint(folders):
+        return {}
+    for split, names in named.items():
+        if len(names) > 1:
+            raise UserError(
+                f"expected one folder of the split {split} in {root}, found {' and '.join(names)}: put their "
+                "photographs into one"
+            )
+    return {split: root / named[split][0] for split in SPLITS if split in named}
+
+
+def class_folders(folder: Path) -> Mapping[str, list[str]]:
+    """The classes that have a folder in ``folder``, sorted, each with the names of its folders there.
+
+    Raises:
+        UserError: it cannot be listed.
+    """
+    found: dict[str, list[str]] = {}
+    for name in subfolders(folder):
+        found.setdefault(class_key(name), []).append(name)
+    return dict(sorted(found.items()))
+
+
 def _found_loose(loose: int, folder: Path) -> tuple[str, str]:
     """What was found in place of class folders, and the remedy."""
     if loose:
@@ -155,18 +222,4 @@ def _found_loose(loose: int, folder: Path) -> tuple[str, str]:
 
 
 def _count_loose(folder: Path) -> int:
-    endings = tuple(IMAGE_SUFFIXES)
-    return sum(entry.name.lower().endswith(endings) for entry in list_folder(folder) if not entry.is_dir())
-
-
-def subfolders(folder: Path) -> list[str]:
-    """Names of the folders in a folder, sorted.
-
-    Raises:
-        UserError: it cannot be listed.
-    """
-    return [entry.name for entry in list_folder(folder) if entry.is_dir()]
-
-
-def _has_images(folder: Path) -> bool:
-    return any(True for name in subfolders(folder) for _ in find_images(folder / name))
+    return sum(is_picture(entry.name) and not is_folder(entry) for entry in list_folder(folder))

@@ -9,48 +9,30 @@ import os
 import stat
 import threading
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, BinaryIO
-from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
+from rfga.data.formats import pillow_formats, unidentified
+from rfga.data.orientation import orientation, turned, upright_size
+from rfga.data.png_metadata import without_bad_metadata
 from rfga.data.unreadable import UnreadableError
 from rfga.types import ByteArray, UserError
 
 MAX_PIXELS = 178_956_970
 """Larger images are refused before they are decoded; the number is Pillow's own error limit."""
 
-IMAGE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".gif", ".webp", ".tif", ".tiff"}
-    | {".ppm", ".pgm", ".pbm", ".pnm", ".jp2"}
-)
-"""Endings of image files, compared in lower case."""
-
-# Named, because Pillow would otherwise try every format it knows, of which some start other programs.
-_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "PPM", "JPEG2000")
-
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-ON_ITS_SIDE = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
-
 
 def read_image(path: Path, least_side: int | None = None) -> Image.Image:
     """Reads a photograph as a viewer shows it: RGB, EXIF orientation applied, first frame, on white.
 
     16-bit grey is scaled to 8 bits; 32-bit and floating-point grey without a known white is stretched
-    from its smallest to its largest value.
+    from its smallest to its largest value, and what is no number becomes black.
 
     Args:
         path: of the file.
@@ -98,70 +80,19 @@ def read_size(path: Path) -> tuple[int, int]:
         (30, 40)
     """
     with opened(path) as image:
-        width, height = image.size
-        if image.format == "TIFF":  # its size is upright already
-            return height, width
-        if image.format == "PNG" and "exif" not in image.info:
-            if _png_has_late_metadata(path):
-                image.load()
-            else:
-                return height, width
-        return (width, height) if orientation(image) in ON_ITS_SIDE else (height, width)
+        return upright_size(image, path)
 
 
 def upright(loaded: Image.Image) -> Image.Image:
     """The first frame of a decoded image file as a viewer shows it, RGB on white."""
-    # Read after loading, because PNG may carry it behind the pixels and Pillow turns TIFF by itself.
-    turn = _UPRIGHT.get(orientation(loaded))
-    rgb = _to_rgb(loaded)
-    return rgb if turn is None else rgb.transpose(turn)
+    # Asked after decoding, because PNG may carry it behind the pixels and Pillow turns TIFF by itself.
+    return turned(_to_rgb(loaded), orientation(loaded))
 
 
-def path_key(name: str) -> str:
-    r"""A relative path in one spelling: forward slashes, composed letters (macOS decomposes them).
-
-    Example:
-        >>> path_key("./cat\\0.jpg")
-        'cat/0.jpg'
-    """
-    return normalize("NFC", PurePosixPath(name.replace("\\", "/")).as_posix())
-
-
-def find_images(folder: Path, suffixes: Collection[str] = IMAGE_SUFFIXES) -> Iterator[str]:
-    """Relative paths (forward slashes) of all image files in ``folder`` and the folders in it, unsorted.
-
-    Hidden files and folders are left out; links to files are followed, links to folders inside are not,
-    since they may lead in circles.
-
-    Raises:
-        UserError: a folder cannot be listed.
-    """
-    endings = tuple(suffixes)
-    folders = [("", folder)]
-    while folders:
-        prefix, current = folders.pop()
-        for entry in list_folder(current):
-            if entry.is_dir():
-                if not entry.is_symlink():
-                    folders.append((f"{prefix}{entry.name}/", Path(entry.path)))
-            elif entry.name.lower().endswith(endings):
-                yield prefix + entry.name
-
-
-def list_folder(folder: Path) -> list[os.DirEntry[str]]:
-    """What lies in ``folder``, by name, without what the system hides there.
-
-    Raises:
-        UserError: the folder is missing, is a file, or may not be listed.
-    """
-    try:
-        with os.scandir(folder) as entries:
-            shown = [entry for entry in entries if not entry.name.startswith((".", "__MACOSX"))]
-    except OSError as error:
-        raise UserError(
-            f"expected a folder that can be listed, found {folder} ({error.strerror}): check its name"
-        ) from error
-    return sorted(shown, key=lambda entry: entry.name)
+def upright_grey(image: Image.Image) -> Image.Image:
+    """An opened image file of grey values, such as a mask, as a viewer shows it."""
+    image.load()
+    return turned(image.convert("L"), orientation(image))
 
 
 @contextmanager
@@ -194,14 +125,11 @@ def opened(path: Path) -> Iterator[Image.Image]:
 
 
 def _identify(file: BinaryIO, path: Path) -> Image.Image:
-    file.seek(0)
     try:
-        image = Image.open(file, formats=_FORMATS)
+        image = Image.open(without_bad_metadata(file), formats=pillow_formats())
     except UnidentifiedImageError as error:
-        raise UnreadableError(
-            f"expected an image (JPEG, PNG, WebP, BMP, GIF, TIFF, PPM or JPEG 2000), found that {path} "
-            "is none or has a damaged beginning: replace or remove it"
-        ) from error
+        file.seek(0)
+        raise unidentified(file.read(12), path) from error
     except Image.DecompressionBombError as error:
         raise _too_large(path, "more") from error
     width, height = image.size
@@ -254,30 +182,6 @@ class _PillowSilence:
 _SILENCE = _PillowSilence()
 
 
-def orientation(image: Image.Image) -> int:
-    """EXIF orientation, 1 to 8; 1 where there is none or, as in viewers, where it cannot be read."""
-    try:
-        value = image.getexif().get(ExifTags.Base.Orientation)
-    except Exception:  # damaged metadata raise errors of any type and leave the picture intact
-        return 1
-    return value if isinstance(value, int) else 1
-
-
-def _png_has_late_metadata(path: Path) -> bool:
-    """Whether chunks that may hold an orientation stand behind the pixels (IDAT) of a PNG file."""
-    with path.open("rb") as file:
-        position, in_pixels = 8, False
-        while True:
-            file.seek(position)
-            length, kind = file.read(4), file.read(4)
-            if len(kind) < 4:
-                return False
-            in_pixels = in_pixels or kind == b"IDAT"
-            if in_pixels and kind in (b"eXIf", b"iTXt", b"zTXt", b"tEXt"):
-                return True
-            position += 12 + int.from_bytes(length, "big")  # length, kind, data, checksum
-
-
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         return Image.fromarray(_to_grey8(np.asarray(image))).convert("RGB")
@@ -289,11 +193,13 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 def _to_grey8(values: NDArray[Any]) -> ByteArray:
     """Grey values of 16 bits or more as 8 bits, black and white kept where they are known."""
-    low, high = float(values.min()), float(values.max())
-    if not np.isfinite([low, high]).all():
-        raise ValueError("some grey values are not finite")
+    finite = np.isfinite(values)
+    if not finite.any():
+        raise ValueError("no grey value is finite")
+    low, high = float(values[finite].min()), float(values[finite].max())
     white = 1.0 if values.dtype.kind == "f" else 65535.0
     if low >= 0 and high <= white:
         low, high = 0.0, white
-    scaled = (values - low) * (255 / (high - low or 1.0))
+    # Measured pictures mark places without a value by what is no number.
+    scaled = (np.where(finite, values, low) - low) * (255 / (high - low or 1.0))
     return np.rint(scaled).astype(np.uint8)

@@ -25,7 +25,7 @@ def _sources_fingerprint() -> str:
     """Changes with any file that may hold a kernel."""
     digest = blake2b(digest_size=8)
     for folder in ("geometry", "metrics"):
-        for source in sorted((Path(__file__).parents[1] / folder).glob("*.py")):
+        for source in sorted((Path(__file__).parents[1] / folder).rglob("*.py")):
             digest.update(source.read_bytes())
     return digest.hexdigest()
 
@@ -51,7 +51,7 @@ def kernel(function: Callable[P, R]) -> Callable[P, R]:
     needs at each call; nothing is shared between threads.
 
     Example:
-        >>> from rfga.geometry.level_spans import level_spans  # one of them
+        >>> from rfga.geometry.levels.spans import level_spans  # one of them
         >>> largest, every, highest = level_spans(np.array([[0.0, 1.0, 0.0]]), True, True)
         >>> highest, every.tolist()
         (255, [[0, 0, 0, 0, 255, 255], [1, 0, 2, 0, 0, 254]])

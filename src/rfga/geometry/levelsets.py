@@ -18,8 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rfga.geometry.box_lists import boxes_at_thresholds
-from rfga.geometry.level_spans import components_at
+from rfga.geometry.levels.box_lists import boxes_at_thresholds
+from rfga.geometry.levels.spans import components_at
 from rfga.types import ByteArray, FloatArray, IntArray, UserError
 
 CONTOUR_RULES = ("largest", "all")

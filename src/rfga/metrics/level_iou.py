@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rfga.geometry.kernel import kernel
-from rfga.geometry.level_spans import LEVELS, level_spans
+from rfga.geometry.levels.spans import LEVELS, level_spans
 from rfga.types import FloatArray, IntArray
 
 

@@ -1,0 +1,1 @@
+"""What people and other tools get to see: files, pages, pictures."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from rfga.engine.localizer import Localizer
+from rfga.engine.localizing.localizer import Localizer
 from rfga.engine.serve.limits import Limits
 from rfga.engine.serve.server import ServeCommand, serving
 from tests.engine.serve.browser import NAMES, PATIENCE_SECONDS, Tab, browser_tab, find_browser

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rfga.engine.localizer import Localizer
+from rfga.engine.localizing.localizer import Localizer
 from rfga.engine.serve.desk import SHOWN_PIXELS, Desk, View
 from rfga.engine.serve.limits import Choices, Limits
 from rfga.types import Prediction

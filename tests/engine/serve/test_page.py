@@ -17,7 +17,7 @@ from gradio_client import Client, handle_file
 from PIL import Image
 
 from rfga.cli import main
-from rfga.engine.localizer import Localizer
+from rfga.engine.localizing.localizer import Localizer
 from rfga.engine.serve.limits import Limits
 from rfga.engine.serve.page import COLUMNS
 from rfga.engine.serve.server import ServeCommand, Serving, mounted, serving

@@ -8,13 +8,13 @@ from __future__ import annotations
 import re
 from pathlib import Path, PurePosixPath
 
-from rfga.data.metadata import LOCALIZATION
 from rfga.data.prepare import lists
 from rfga.data.prepare.archive import safe_name
 from rfga.data.prepare.download import Remote
 from rfga.data.prepare.job import Built, Job, Recipe
 from rfga.data.prepare.unpack import Place, unpack
 from rfga.data.stored import stored_size
+from rfga.data.truth.metadata import LOCALIZATION
 from rfga.types import UserError
 
 SET = "CUB"

@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path, PurePosixPath
 
-from rfga.data.images import list_folder
-from rfga.data.metadata import IDS
 from rfga.data.prepare import lists
 from rfga.data.prepare.archive import Entry, entries
 from rfga.data.prepare.download import Remote
 from rfga.data.prepare.job import Built, Job, Recipe
 from rfga.data.prepare.unpack import Unpacker, opened_entries, unpack
+from rfga.data.truth.metadata import IDS
+from rfga.data.walk import list_folder
 from rfga.types import UserError
 
 SET = "ILSVRC"

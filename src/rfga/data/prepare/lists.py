@@ -1,4 +1,4 @@
-"""The benchmark's lists: found, read, copied and written (their form: ``rfga.data.metadata``)."""
+"""The benchmark's lists: found, read, copied and written (their form: ``rfga.data.truth.metadata``)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rfga.data.base import SPLIT_ALIASES
-from rfga.data.metadata import IDS, LABELS, LOCALIZATION, SIZES
+from rfga.data.truth.metadata import IDS, LABELS, LOCALIZATION, SIZES
 from rfga.files import make_folder, replacing
 from rfga.types import UserError
 

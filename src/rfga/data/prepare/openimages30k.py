@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
-from rfga.data.base import SPLITS
-from rfga.data.metadata import LOCALIZATION
 from rfga.data.prepare import lists
 from rfga.data.prepare.job import Built, Job, Recipe
 from rfga.data.prepare.unpack import unpack
-from rfga.types import UserError
+from rfga.data.truth.metadata import LOCALIZATION
+from rfga.types import SPLITS, UserError
 
 SET = "OpenImages"
 NAMES = ("OpenImages_images*", "OpenImages_annotations*", "OpenImages30k*")

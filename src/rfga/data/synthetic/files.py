@@ -11,9 +11,8 @@ from typing import Any
 
 from PIL import Image
 
-from rfga.data.base import SPLITS
 from rfga.data.synthetic.dataset import SyntheticDataset, tight_box
-from rfga.types import Sample, UserError
+from rfga.types import SPLITS, Sample, UserError
 
 
 def write_class_folders(dataset: SyntheticDataset, out: Path) -> None:

@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 
 from rfga.data.transforms import eval_transform
-from rfga.engine.localizer import Localizer, Scored
+from rfga.engine.localizing.localizer import Localizer, Scored
 from rfga.engine.serve.limits import Choices, Limits, plain_name, read_upload
-from rfga.engine.thresholds import FIXED
+from rfga.engine.thresholds.threshold import FIXED
 from rfga.geometry.boxes import scale_boxes
-from rfga.output.export import write_coco
+from rfga.output.export.formats import write_coco
 from rfga.output.pictures import fit, overlay, write_picture
 from rfga.types import ByteArray, Prediction, UserError
 

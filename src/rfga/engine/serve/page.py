@@ -14,7 +14,7 @@ from typing import Any
 
 import gradio as gr
 
-from rfga.engine.localizer import Localizer
+from rfga.engine.localizing.localizer import Localizer
 from rfga.engine.serve.desk import Desk, View
 from rfga.engine.serve.limits import MAX_BOXES, Choices
 from rfga.types import Prediction, UserError

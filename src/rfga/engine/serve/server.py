@@ -133,7 +133,7 @@ def reach_sentence(host: str) -> str:
 
 def _server(command: ServeCommand, folder: Path) -> Any:
     """The web server with everything behind it, not yet started."""
-    from rfga.engine.localizer import Localizer
+    from rfga.engine.localizing.localizer import Localizer
     from rfga.engine.serve.desk import Desk
 
     localizer = Localizer.load(

@@ -1,0 +1,58 @@
+"""``rfga attention``: its flags, and what carries it out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, get_args
+
+from jsonargparse import ArgumentParser
+
+from rfga.cli.printing import print_table, say, tell, warn
+from rfga.engine.run.config import Device
+
+LISTED = 20  # of photographs in the printed table
+
+
+def add_attention(command: ArgumentParser) -> None:
+    """Put the flags below the command ``attention``."""
+    add = command.add_argument
+    add("run", type=str, help="run folder that rfga train made, of a method with an RFGA layer")
+    add("images", type=str, nargs="+", metavar="image", help="photographs, folders, or .txt lists of paths")
+    add("--out", type=str, required=True, help="folder for attention.json and pictures/")
+    add(
+        "--label",
+        type=str | None,
+        default=None,
+        metavar="CLASS",
+        help="class to look for, if not the folder's",
+    )
+    add("--threshold", type=str, default="auto", help="auto, or a fraction of the map's maximum")
+    add("--format", choices=("png", "svg"), default="png", help="of the pictures")
+    add("--overwrite", action="store_true", help="replace the output of an earlier call")
+    add("--device", choices=get_args(Device), default="auto", help="where to compute")
+    add("--quiet", action="store_true", help="print nothing but errors and results")
+
+
+def run_attention(values: dict[str, Any], explicit: set[str]) -> None:
+    """Carry out the command."""
+    from rfga.engine.attention.command import AttentionCommand, picture_attention
+    from rfga.output.attention.words import SUMMARY_COLUMNS, summary_row
+
+    command = AttentionCommand(
+        run=Path(values["run"]),
+        paths=[Path(path) for path in values["images"]],
+        out=Path(values["out"]),
+        label=values["label"],
+        threshold=values["threshold"],
+        picture_format=values["format"],
+        device=values["device"],
+        overwrite=values["overwrite"],
+        quiet=values["quiet"],
+    )
+    result = picture_attention(command)
+    for name, reason in result.failed.items():
+        warn(f"failed {name}: {reason}")
+    print_table(SUMMARY_COLUMNS, [summary_row(found) for found in result.found[:LISTED]])
+    if len(result.found) > LISTED:
+        tell(f"and {len(result.found) - LISTED} more; {result.numbers.name} has them all")
+    say(values, f"pictures: {command.out / 'pictures'}; numbers: {result.numbers}")

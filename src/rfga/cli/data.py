@@ -1,0 +1,152 @@
+"""``rfga data ACTION``: flags and runners of each action; a new one is one line in ``ACTIONS``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jsonargparse import ArgumentParser
+
+from rfga.cli.printing import print_table, say, tell
+from rfga.cli.values import optional_path, writable, write_json_to
+from rfga.data.base import SPLIT_ALIASES
+from rfga.data.prepare import PREPARERS
+from rfga.types import SPLITS
+
+SHOWN = 3  # findings of a kind that the terminal names
+
+
+class Action(NamedTuple):
+    """One action: its description, what adds its flags, and what carries it out."""
+
+    describe: str
+    add: Callable[[ArgumentParser], None]
+    run: Callable[[dict[str, Any], set[str]], None]
+
+
+def add_data(command: ArgumentParser) -> None:
+    """Put the actions below the command ``data``."""
+    actions = command.add_subcommands(dest="action", required=True, metavar="ACTION")
+    for name, action in ACTIONS.items():
+        parser = ArgumentParser(description=action.describe, exit_on_error=False)
+        action.add(parser)
+        parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        actions.add_subcommand(name, parser, help=action.describe)
+        parser.prog = f"rfga data {name}"
+
+
+def run_data(values: dict[str, Any], explicit: set[str]) -> None:
+    """Carry out the action that was chosen."""
+    ACTIONS[values["action"]].run(values, explicit)
+
+
+def _add_prepare(command: ArgumentParser) -> None:
+    add = command.add_argument
+    add("name", choices=tuple(PREPARERS), help="which set")
+    add("--out", type=str, required=True, help="folder of the prepared set")
+    add(
+        "--archives",
+        type=str,
+        nargs="+",
+        default=[],
+        metavar="PATH",
+        help="local archives, or folders of them; others are downloaded where they can be",
+    )
+    add(
+        "--metadata",
+        type=str | None,
+        default=None,
+        metavar="DIR",
+        help="the benchmark's lists: its folder metadata/, or that of the set",
+    )
+    add("--overwrite", action="store_true", help="replace a set prepared there of other archives or lists")
+    add("--json", type=str | None, default=None, metavar="FILE", help="write the counts there too")
+    add("--quiet", action="store_true", help="print nothing but errors and results")
+
+
+def _prepare(values: dict[str, Any], explicit: set[str]) -> None:
+    from rfga.data.prepare.run import Request, prepare
+    from rfga.data.prepare.watch import Watch
+    from rfga.engine.runtime.progress import Meter, announcer
+
+    file = writable(values["json"])
+    request = Request(
+        name=values["name"],
+        out=Path(values["out"]),
+        archives=[Path(path) for path in values["archives"]],
+        metadata=optional_path(values["metadata"]),
+        overwrite=values["overwrite"],
+    )
+    prepared = prepare(request, Watch(announcer(values["quiet"]), partial(Meter, quiet=values["quiet"])))
+    for note in prepared.notes:
+        say(values, f"note: {note}")
+    counts = ", ".join(f"{count} {split}" for split, count in prepared.counts.items())
+    before = " (prepared before)" if prepared.was_there else ""
+    tell(f"{values['name']}: {counts} photographs in {values['out']}{before}")
+    write_json_to(file, {"dataset": values["name"], "photographs": prepared.counts, "notes": prepared.notes})
+
+
+def _add_check(command: ArgumentParser) -> None:
+    add = command.add_argument
+    add("data", type=str, help="folder with train/CLASS/*.jpg, prepared folder, NAME:FOLDER or NAME")
+    add("--truth", type=str | None, default=None, help="boxes or masks of the split, as for rfga evaluate")
+    add("--split", choices=(*SPLITS, *SPLIT_ALIASES), default="val", help="which photographs the truth is of")
+    add("--out", type=str | None, default=None, metavar="DIR", help="write check.html and check.json there")
+    add("--html", type=str | None, default=None, metavar="FILE", help="write the page with pictures there")
+    add("--json", type=str | None, default=None, metavar="FILE", help="write all that was found there")
+    add("--strict", action="store_true", help="warnings, too, give the exit status 1")
+    add("--workers", type=int, default=-1, help="threads that read photographs; -1 takes one a core")
+    add("--quiet", action="store_true", help="print nothing but errors and results")
+
+
+def _check(values: dict[str, Any], explicit: set[str]) -> None:
+    from rfga.engine.building.data_check import (
+        FOUND_COLUMNS,
+        CheckCommand,
+        check_data,
+        found_lines,
+        found_rows,
+        write_check,
+    )
+    from rfga.files import require_writable, write_json
+
+    out = optional_path(values["out"])
+    pages = [Path(values["html"])] if values["html"] else []
+    files = [Path(values["json"])] if values["json"] else []
+    if out is not None:
+        pages, files = [*pages, out / "check.html"], [*files, out / "check.json"]
+    for path in (*pages, *files):
+        require_writable(path)
+    check = check_data(
+        CheckCommand(
+            data=values["data"],
+            truth=optional_path(values["truth"]),
+            split=values["split"],
+            workers=values["workers"] if values["workers"] > 0 else None,
+            quiet=values["quiet"],
+        )
+    )
+    if check.findings:
+        print_table(FOUND_COLUMNS, found_rows(check, SHOWN))
+    for line in found_lines(check, SHOWN):
+        say(values, line)
+    tell(check.verdict)
+    for page in pages:
+        write_check(check, page)
+        say(values, f"pictures: {page}")
+    for file in files:
+        write_json(file, check.as_json())
+    check.require_right(strict=values["strict"])
+
+
+ACTIONS = {
+    "prepare": Action(
+        "set up a benchmark from its archives, downloaded or local; goes on where it stopped",
+        _add_prepare,
+        _prepare,
+    ),
+    "check": Action("find what is wrong with photographs, classes, boxes and masks", _add_check, _check),
+}
+"""Actions of ``rfga data``."""

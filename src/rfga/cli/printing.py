@@ -1,0 +1,88 @@
+"""What the command line prints: lines and tables."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rfga.output.letters import legible
+
+if TYPE_CHECKING:
+    from rfga.engine.localizing.localize import Summary
+    from rfga.output.benchmark.table import BenchmarkTable
+
+
+def say(values: Mapping[str, Any], text: str) -> None:
+    """Print a line unless ``--quiet`` was given."""
+    if not values.get("quiet"):
+        tell(text)
+
+
+def tell(text: str) -> None:
+    """Print a line; names in it steer no terminal."""
+    print(legible(text), flush=True)
+
+
+def warn(text: str) -> None:
+    """As ``tell``, where errors go."""
+    print(legible(text), file=sys.stderr, flush=True)
+
+
+def print_summary(summary: Summary, out: str | Path) -> None:
+    """How many photographs got boxes, and the folder these are in."""
+    tell(
+        f"{summary.inputs} photographs: {summary.done} done, {summary.skipped} skipped (done before), "
+        f"{len(summary.failed)} failed; {summary.without_box} without a box; in {out}"
+    )
+
+
+def print_metrics(evaluations: Sequence[Mapping[str, Any]]) -> None:
+    """Every metric of some evaluations as a table."""
+    from rfga.output.table import COLUMNS, metric_rows
+
+    print_table(COLUMNS, [row.cells() for evaluation in evaluations for row in metric_rows(evaluation)])
+
+
+def print_comparison(evaluations: Sequence[Mapping[str, Any]], names: Sequence[str]) -> None:
+    """Methods side by side: of each metric the entries of the benchmark's own contour rule."""
+    from rfga.output.table import NOTHING, benchmark_rows
+
+    rows = [
+        (
+            row.metric,
+            *(cell.row.with_interval if cell else NOTHING for cell in row.cells),
+            row.source,
+            row.contours,
+        )
+        for row in benchmark_rows(evaluations)
+    ]
+    columns = (f"{name} % (95 % interval)" for name in names)
+    print_table(("metric", *columns, "threshold from", "contours"), rows)
+
+
+def print_benchmark(table: BenchmarkTable) -> None:
+    """A benchmark's table of each normalisation."""
+    from rfga.output.benchmark.text import text_rows
+
+    for normalisation in table.normalisations:
+        tell(f"{table.dataset}, {table.split}, score maps normalised by {normalisation}, percent")
+        print_table(*text_rows(table, normalisation))
+    for number, source in enumerate(table.sources, 1):
+        tell(f"[{number}] {source}")
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Rows of text under headings."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    # A table that is not on a terminal must not be cut to a terminal's width.
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    table = Table(*columns, box=box.SIMPLE_HEAD)
+    for row in rows:
+        table.add_row(*(Text(legible(cell)) for cell in row))
+    console.print(table)

@@ -1,0 +1,123 @@
+"""What is told of class folders that are not quite as expected: one sentence for each kind of thing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from rfga.data.formats import IMAGE_SUFFIXES, OTHER_PICTURES, how_to_read
+from rfga.data.spelling import class_key, nearly_same, path_key
+from rfga.data.walk import find_images, is_folder, is_picture, list_folder, subfolders
+
+_NAMED = 3  # of each kind
+_PICTURES = IMAGE_SUFFIXES | OTHER_PICTURES
+_OF_TRUTH = ("mask", "label", "annot")  # parts of the names of folders that nobody takes for photographs
+
+
+def layout_notes(
+    root: Path, splits: Mapping[str, Path], classes: Sequence[str], truth: Path | None = None
+) -> Iterator[str]:
+    """What is odd about the folders themselves.
+
+    Args:
+        root: the folder of the data set.
+        splits: the folder of each split.
+        classes: names.
+        truth: a folder that may lie beside the splits.
+
+    Raises:
+        UserError: a folder cannot be listed.
+    """
+    for split, folder in splits.items():
+        if folder != root and folder.name != split:
+            yield f"{folder.name}/ holds the photographs of the split {split}"
+    if root not in splits.values():
+        places = {folder.name for folder in splits.values()}
+        others = [root / name for name in subfolders(root) if name not in places]
+        others = [folder for folder in others if not _is_truth(folder, truth) and _holds_images(folder)]
+        if others:
+            yield (
+                f"expected train/, val/ and test/ in {root}, found other folders with photographs beside "
+                f"them ({_some([folder.name for folder in others])}): they are left out"
+            )
+    for folder in splits.values():
+        yield from _one_of_several(folder)
+    yield from _alike(classes)
+
+
+def loose_photographs(root: Path, splits: Mapping[str, Path]) -> Iterator[str]:
+    """How many photographs lie beside the folders that they should be in."""
+    for folder in dict.fromkeys((root, *splits.values())):
+        loose = [e.name for e in list_folder(folder) if is_picture(e.name, _PICTURES) and not is_folder(e)]
+        if loose:
+            yield (
+                f"expected photographs in class folders, found {len(loose)} beside them in {folder} "
+                f"({_some(loose)}): they have no class and are left out"
+            )
+
+
+def _one_of_several(folder: Path) -> Iterator[str]:
+    """Class folders that are one by a link, and classes whose photographs lie in two folders."""
+    places: dict[Path, str] = {}
+    keys: dict[str, str] = {}
+    for name in subfolders(folder):
+        place, key = (folder / name).resolve(), class_key(name)
+        if place in places:
+            yield (
+                f"expected a folder of its own for each class, found {places[place]} and {name} in {folder} "
+                "to be one by a link: its photographs count for both"
+            )
+        elif key in keys:
+            yield (
+                f"expected one folder for each class, found two in {folder} called {key} that differ in how "
+                "their letters are composed alone: both count for the class"
+            )
+        places.setdefault(place, name)
+        keys.setdefault(key, name)
+
+
+def _alike(classes: Sequence[str]) -> Iterator[str]:
+    """Classes whose names differ in case or surrounding space alone."""
+    told: set[str] = set()
+    for name in classes:
+        near = nearly_same(name, classes)
+        if near and name not in told:
+            told.update(near)
+            yield (
+                f"expected class names that differ in more than case and space, found "
+                f"{', '.join(map(repr, (name, *near)))}: they count as classes of their own"
+            )
+
+
+def unread(endings: Mapping[str, int], where: str) -> str:
+    """Pictures of kinds that are not read, with what helps."""
+    found = ", ".join(f"{count} that end in {ending}" for ending, count in sorted(endings.items()))
+    helps = "; ".join(dict.fromkeys(how_to_read(f"a{ending}") for ending in sorted(endings)))
+    return f"expected photographs in {where} as JPEG, PNG or the like, found {found}, left out: {helps}"
+
+
+def same_names(image_ids: Iterable[str]) -> set[str]:
+    r"""Photographs whose names are another's, but for how the letters are composed.
+
+    Example:
+        >>> sorted(map(len, same_names(["a.jpg", "m\u00fc.jpg", "mu\u0308.jpg"])))
+        [6, 7]
+    """
+    odd = [name for name in image_ids if not name.isascii()]
+    counts = Counter(map(path_key, odd))
+    return {name for name in odd if counts[path_key(name)] > 1}
+
+
+def _is_truth(folder: Path, truth: Path | None) -> bool:
+    if truth is not None and (truth == folder or folder in truth.parents):
+        return True
+    return any(word in folder.name.lower() for word in _OF_TRUTH)
+
+
+def _holds_images(folder: Path) -> bool:
+    return any(True for _ in find_images(folder))
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")

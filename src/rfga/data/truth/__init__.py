@@ -1,0 +1,1 @@
+"""Boxes and masks from files: one file a format."""

@@ -1,0 +1,126 @@
+"""What lies in folders of photographs: one walk with one rule, for training and localizing alike.
+
+Links to files and folders are followed. Left out are a folder that is reached again from inside itself, what
+systems and other programs put there for themselves, and folders that a command of ours made.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from rfga.data.formats import IMAGE_SUFFIXES
+from rfga.files import is_output
+from rfga.types import UserError
+
+MOST_LINKS = 4
+"""Links to folders that may follow one another on the way to a photograph."""
+
+# Of Synology, QNAP, macOS, Windows, ext file systems; lower case. What begins with a dot needs no line.
+_NOBODYS = frozenset(
+    {"@eadir", "@tmp", "@recycle", "@recently-snapshot", "#recycle", "#snapshot", "__macosx", "lost+found"}
+    | {"$recycle.bin", "recycler", "system volume information", "found.000", "thumbs.db", "desktop.ini"}
+    | {"network trash folder", "temporary items"}
+)
+
+
+def is_nobodys(name: str) -> bool:
+    """Whether a file or folder is called as those that a system keeps for itself.
+
+    Example:
+        >>> [is_nobodys(name) for name in ("@eaDir", "._a.jpg", "$RECYCLE.BIN", "tench")]
+        [True, True, True, False]
+    """
+    return name.startswith(".") or name.casefold() in _NOBODYS
+
+
+def is_picture(name: str, suffixes: Collection[str] = IMAGE_SUFFIXES) -> bool:
+    """Whether a name ends as one of ``suffixes``, in letters of any case.
+
+    Example:
+        >>> is_picture("A.JPG"), is_picture("a.txt")
+        (True, False)
+    """
+    return name.lower().endswith(tuple(suffixes))
+
+
+def list_folder(folder: Path) -> list[os.DirEntry[str]]:
+    """What lies in ``folder``, by name, without what is nobody's.
+
+    Raises:
+        UserError: the folder is missing, is a file, or may not be listed.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            shown = [entry for entry in entries if not is_nobodys(entry.name)]
+    except OSError as error:
+        raise UserError(
+            f"expected a folder that can be listed, found {folder} ({error.strerror}): check its name"
+        ) from error
+    return sorted(shown, key=lambda entry: entry.name)
+
+
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a folder, or a link to one; a link that leads nowhere or in a circle is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def subfolders(folder: Path) -> list[str]:
+    """Names of the folders in a folder, sorted, but those that a command of ours made.
+
+    Raises:
+        UserError: it cannot be listed.
+    """
+    return [e.name for e in list_folder(folder) if is_folder(e) and not is_output(Path(e.path))]
+
+
+class _Step(NamedTuple):
+    """A folder on the way."""
+
+    prefix: str  # its path below the first folder, with a slash behind it
+    folder: Path
+    above: tuple[tuple[int, int], ...]  # device and number of the folders that it lies in
+    links: int  # that were followed
+
+
+def find_images(folder: Path, suffixes: Collection[str] = IMAGE_SUFFIXES) -> Iterator[str]:
+    """Relative paths (forward slashes) of all files in ``folder`` that end as ``suffixes``, unsorted.
+
+    Raises:
+        UserError: a folder cannot be listed, or more than ``MOST_LINKS`` links follow one another.
+    """
+    steps = [_Step("", folder, (), 0)]
+    while steps:
+        step = steps.pop()
+        entries = list_folder(step.folder)
+        above = (*step.above, _identity(step.folder))
+        for entry in entries:
+            if is_folder(entry):
+                path = Path(entry.path)
+                links = step.links + entry.is_symlink()
+                if is_output(path) or (links and _identity(path) in above):
+                    continue
+                if links > MOST_LINKS:
+                    raise UserError(
+                        f"expected at most {MOST_LINKS} links to folders on the way to a photograph, found "
+                        f"more at {path}: put the folder there instead"
+                    )
+                steps.append(_Step(f"{step.prefix}{entry.name}/", path, above, links))
+            elif is_picture(entry.name, suffixes):
+                yield step.prefix + entry.name
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    """The same for the same folder, by whatever links it is reached."""
+    try:
+        held = folder.stat()
+    except OSError as error:
+        raise UserError(
+            f"expected a folder that can be listed, found {folder} ({error.strerror}): check its name"
+        ) from error
+    return held.st_dev, held.st_ino

@@ -1,0 +1,1 @@
+"""Every mechanism of RFGA changed by itself, beside the full layer."""

@@ -1,0 +1,1 @@
+"""What the attention layer of a run does with a photograph."""

@@ -1,0 +1,1 @@
+"""A grid of methods x backbones x seeds, beside the literature."""

@@ -1,0 +1,1 @@
+"""The mission in one command: check, train, measure, localize, export."""

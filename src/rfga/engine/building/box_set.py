@@ -1,0 +1,197 @@
+"""``rfga build``: from class folders to a checked set of boxes, every stage where the last call stopped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rfga.data import locate_dataset, open_dataset
+from rfga.data.base import Dataset
+from rfga.engine.building.data_check import CheckCommand, check_data, write_check
+from rfga.engine.building.workflow import TrainCommand, train_and_report
+from rfga.engine.localizing.estimate import estimated_for
+from rfga.engine.localizing.inputs import Photograph
+from rfga.engine.localizing.journal import FILE_NAME as JOURNAL
+from rfga.engine.localizing.localize import Summary, localize
+from rfga.engine.localizing.localizer import Localizer
+from rfga.engine.localizing.output import LocalizeOptions
+from rfga.engine.localizing.refiners import load_refiner
+from rfga.engine.localizing.review_sheet import REVIEW_NAME
+from rfga.engine.run.config import RunPolicy, Runtime
+from rfga.engine.runtime.devices import pick_device
+from rfga.engine.runtime.progress import announcer
+from rfga.engine.thresholds.threshold import FIXED, threshold_sentence
+from rfga.files import make_folder, remove_leftovers, write_json
+from rfga.types import SPLITS, UserError
+
+CHECK, RUN, BOXES = "check", "run", "boxes"
+"""The stages' folders below the one that is built."""
+
+BUILD_METHOD = "rfga-spread"
+"""The method whose boxes were the best (docs/research/rfga-log.md)."""
+
+LOOK_FIRST = 5  # classes whose boxes are the least sure
+
+
+@dataclass(frozen=True)
+class BuildCommand:
+    """What ``rfga build`` was asked for.
+
+    Args:
+        data: folder or name of a data set.
+        out: folder of everything that is made.
+        settings: those of ``TrainConfig`` that were given.
+        options: of the method.
+        truth: boxes or masks of val, which make threshold and confidence better; none are needed.
+        localize: what is written of every photograph.
+        overwrite: start anew, instead of going on where an earlier call stopped.
+    """
+
+    data: str
+    out: Path
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    truth: Path | None = None
+    localize: LocalizeOptions = field(default_factory=LocalizeOptions)
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class Built:
+    """What came of it."""
+
+    data: str
+    out: Path
+    check: str  # what the check of the data says, in a sentence
+    findings: int  # errors and warnings of the check
+    summary: Summary
+    threshold: str  # and where it comes from, in a sentence
+    least_sure: list[tuple[str, float, int]]  # class, mean confidence of its boxes, photographs
+
+    @property
+    def review(self) -> Path:
+        """The sheet of the boxes that deserve a look first."""
+        return self.out / BOXES / REVIEW_NAME
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, as ``build.json`` and ``--json`` hold it."""
+        return {
+            "data": self.data,
+            "check": self.check,
+            "threshold": self.threshold,
+            "photographs": asdict(self.summary),
+            "least_sure": [
+                {"class": name, "confidence": mean, "photographs": count}
+                for name, mean, count in self.least_sure
+            ],
+        }
+
+
+def build_boxes(command: BuildCommand, runtime: Runtime | None = None) -> Built:
+    """Check, train, localize every photograph for its folder's class, export, and make the review sheet.
+
+    A second call goes on where the first one stopped.
+
+    Raises:
+        UserError: the folder holds something else or was built with other settings, or anything in the input
+            that cannot work; a single bad photograph is recorded instead.
+    """
+    runtime = runtime or Runtime()
+    say = announcer(runtime.quiet)
+    dataset = open_dataset(command.data, command.truth)
+    refined = command.localize
+    load_refiner(refined.refine, refined.sam_weights, pick_device(runtime.device))  # now, not after training
+    _prepare(command)
+    policy = RunPolicy(resume=not command.overwrite, overwrite=command.overwrite)
+    say("1 of 3: checking the photographs")
+    verdict, findings = _check(command, runtime)
+    say(f"2 of 3: training ({verdict})")
+    settings = {"method": BUILD_METHOD, **command.settings}
+    run = command.out / RUN
+    train_and_report(
+        TrainCommand(
+            command.data, run, settings, options=command.options, truth=command.truth, policy=policy
+        ),
+        runtime,
+    )
+    photographs = photographs_of(dataset, command.data)
+    localizer = Localizer.load(run, device=runtime.device)
+    boxes = command.out / BOXES
+    if localizer.threshold.source == FIXED:
+        localizer = estimated_for(localizer, photographs, "folder", runtime, boxes if policy.resume else None)
+    threshold = threshold_sentence(localizer.threshold, given=False)
+    say(f"3 of 3: boxes for {len(photographs)} photographs; {threshold}")
+    options = replace(command.localize, labels="folder")
+    summary = localize(localizer, photographs, boxes, options, runtime=runtime, policy=policy)
+    sure = least_sure(boxes, localizer.classes)
+    built = Built(command.data, command.out, verdict, findings, summary, threshold, sure)
+    write_json(command.out / "build.json", built.as_json())
+    return built
+
+
+def photographs_of(dataset: Dataset, data: str) -> list[Photograph]:
+    """Every photograph of a data set with its class, named by its path below the set's folder.
+
+    Raises:
+        UserError: none of them is a file.
+    """
+    _, root = locate_dataset(data)
+    found: dict[str, Photograph] = {}
+    for split in SPLITS:
+        for sample in dataset.samples(split):
+            if root is not None and sample.path.is_relative_to(root):
+                name = sample.path.relative_to(root).as_posix()
+            else:
+                name = f"{split}/{sample.image_id}"
+            found.setdefault(name, Photograph(name, sample.path, dataset.classes[sample.label]))
+    missing = [name for name, photograph in found.items() if not photograph.path.is_file()]
+    if found and len(missing) == len(found):
+        raise UserError(
+            f"expected photographs as files, found that {dataset.name} makes its own: give a folder of them"
+        )
+    return list(found.values())
+
+
+def least_sure(boxes: Path, classes: Sequence[str]) -> list[tuple[str, float, int]]:
+    """The classes whose boxes have the least confidence in the mean, from the journal of ``localize``.
+
+    Args:
+        boxes: folder that ``localize`` wrote.
+        classes: names by index.
+
+    Returns:
+        Class, mean over its photographs (0 where one has no box), and how many these are.
+    """
+    scores: dict[int, list[float]] = {}
+    with (boxes / JOURNAL).open(encoding="utf-8") as lines:
+        for line in lines:
+            held = json.loads(line)
+            if "id" in held:
+                scores.setdefault(held["label"], []).append(max(held["scores"], default=0.0))
+    rows = [(classes[label], float(np.mean(found)), len(found)) for label, found in scores.items()]
+    return sorted(rows, key=lambda row: row[1])[:LOOK_FIRST]
+
+
+def _prepare(command: BuildCommand) -> None:
+    """Refuse a folder that holds other things before anything is done."""
+    make_folder(command.out)
+    names = {path.name for path in command.out.iterdir()}
+    if names and not names & {CHECK, RUN, BOXES}:
+        raise UserError(
+            f"expected a new folder, or one that rfga build began, found {command.out} with other files: "
+            "choose another --out"
+        )
+    for folder in (command.out, command.out / CHECK):
+        remove_leftovers(folder)
+
+
+def _check(command: BuildCommand, runtime: Runtime) -> tuple[str, int]:
+    found = check_data(CheckCommand(command.data, command.truth, quiet=runtime.quiet))
+    write_check(found, command.out / CHECK / "check.html")
+    write_json(command.out / CHECK / "check.json", found.as_json())
+    return found.verdict, found.counts["error"] + found.counts["warning"]

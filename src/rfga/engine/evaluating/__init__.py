@@ -1,0 +1,1 @@
+"""Metrics of a run, or of score maps of any tool, and their report."""

@@ -1,0 +1,1 @@
+"""From photographs with class labels to a trained model."""

@@ -1,0 +1,179 @@
+"""Localizing many photographs: from files to boxes, pictures, maps and masks on disk, as a stream."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rfga.engine.localizing.inputs import Photograph, choose_labels
+from rfga.engine.localizing.journal import Journal
+from rfga.engine.localizing.localizer import Localizer
+from rfga.engine.localizing.output import LocalizeOptions, prepare_output, write_files
+from rfga.engine.localizing.refiners import NO_REFINER, load_refiner
+from rfga.engine.localizing.review_sheet import write_review_sheet
+from rfga.engine.localizing.stream import Stream, Todo
+from rfga.engine.run.config import RunPolicy, Runtime
+from rfga.engine.run.options import resolve
+from rfga.engine.runtime.processes import Processes
+from rfga.engine.runtime.progress import Meter
+from rfga.engine.runtime.reading import reading_explained
+from rfga.files import write_json
+from rfga.output.export.formats import FORMATS, PHOTOGRAPHS
+from rfga.types import Prediction
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What became of every photograph; the three counts add up to the inputs."""
+
+    inputs: int
+    done: int
+    skipped: int  # done by an earlier run that this one went on with
+    failed: dict[str, str]  # image id -> reason
+    without_box: int  # of those done or skipped: nothing above the threshold
+    warnings: dict[str, int] = field(default_factory=dict)  # of those done or skipped: how many have each
+
+
+def localize(
+    localizer: Localizer,
+    photographs: Sequence[Photograph],
+    out: Path,
+    options: LocalizeOptions | None = None,
+    *,
+    runtime: Runtime | None = None,
+    policy: RunPolicy | None = None,
+) -> Summary:
+    """Boxes for every photograph, written below ``out``; a bad file is recorded and never ends the run.
+
+    Args:
+        localizer: the trained model.
+        photographs: from ``rfga.engine.localizing.inputs.find_photographs``.
+        out: folder for everything that is written.
+        options: formats, classes, pictures.
+        runtime: device, workers, and the processes that share the photographs.
+        policy: skip what an earlier run did, or remove its output first.
+
+    Raises:
+        UserError: unknown format, no class where one is needed, or a folder that holds something already.
+    """
+    options, runtime, policy = options or LocalizeOptions(), runtime or Runtime(), policy or RunPolicy()
+    writers = [resolve(FORMATS, name, "format") for name in options.formats]
+    labels = choose_labels(photographs, options.labels, localizer.classes)
+    refine = load_refiner(options.refine, options.sam_weights, localizer.device)
+    settings, processes = _settings(localizer, options), runtime.processes
+    if options.second_look:
+        localizer = localizer.with_second_look(options.max_boxes)
+    ids = [photograph.image_id for photograph in photographs]
+    processes.require_same("photographs and settings", [*ids, json.dumps(settings)])
+    journal, before = _begin(out, settings, ids, policy, processes)
+    todo = [Todo(*item) for item in zip(photographs, labels, before, strict=True)]
+
+    def write_one(prediction: Prediction, path: Path) -> None:
+        write_files(prediction, path, out, options, refine)
+
+    with journal:
+        stream = Stream(localizer, write_one, options.batch_size, options.max_boxes)
+        _follow(stream, todo, journal, runtime)
+    processes.wait()
+    summary = processes.agree(lambda: _summary(journal, ids, before))
+    if not processes.first:
+        return summary
+    for write in writers:
+        write(journal.predictions(ids), localizer.classes, out)
+    if options.photographs != "none":
+        for name in PHOTOGRAPHS.keys() & set(options.formats):
+            place = resolve(PHOTOGRAPHS, name, "format")
+            done = ((p.image_id, p.path) for p in photographs if p.image_id in journal)
+            place(done, out, options.photographs)
+    if options.review:
+        facts, found = _facts(localizer, summary), journal.predictions(ids)
+        write_review_sheet(found, photographs, localizer.classes, out, options.review, facts)
+    write_json(out / "summary.json", {**asdict(summary), "settings": settings})
+    return summary
+
+
+def _begin(
+    out: Path, settings: dict[str, Any], ids: Sequence[str], policy: RunPolicy, processes: Processes
+) -> tuple[Journal, list[bool]]:
+    """The journal that this process writes, and which photographs an earlier run did."""
+    opened: list[Journal] = []
+
+    def begin() -> bytes:
+        prepare_output(out, policy)
+        opened.append(Journal(out, settings, ids, resume=policy.resume))
+        return bytes(image_id in opened[0] for image_id in ids)
+
+    before = [bool(done) for done in processes.agree(begin)]
+    if not processes.first:
+        opened.append(Journal(out, settings, ids, resume=False, part=processes.rank))
+    return opened[0], before
+
+
+def _summary(journal: Journal, ids: Sequence[str], before: Sequence[bool]) -> Summary:
+    """What became of the photographs, now that all processes have done."""
+    journal.take_parts()
+    return Summary(
+        inputs=len(ids),
+        done=len(ids) - sum(before) - len(journal.failures),
+        skipped=sum(before),
+        failed=dict(journal.failures),
+        without_box=sum(1 for prediction in journal.predictions(ids) if not len(prediction.boxes)),
+        warnings=dict(Counter(text for found in journal.predictions(ids) for text in found.warnings)),
+    )
+
+
+def _follow(stream: Stream, todo: Sequence[Todo], journal: Journal, runtime: Runtime) -> None:
+    """Enter into the journal what becomes of the photographs, in their order.
+
+    Raises:
+        UserError: a process that reads photographs died.
+    """
+    waiting = sum(not item.done for item in todo)
+    with (
+        Meter("localizing", waiting, quiet=runtime.quiet) as meter,
+        reading_explained(),
+        closing(stream.run(todo, runtime)) as batches,
+    ):
+        for outcomes in batches:
+            for outcome in outcomes:
+                if outcome.prediction is None:
+                    journal.failed(outcome.image_id, outcome.reason)
+                else:
+                    journal.add(outcome.prediction)
+            meter.advance(len(outcomes) * runtime.processes.world)
+
+
+def _facts(localizer: Localizer, summary: Summary) -> list[tuple[str, str]]:
+    """What the review sheet says of the run."""
+    threshold = f"{localizer.threshold.value:.3g} ({localizer.threshold.source})"
+    looked = ", looked at twice" if localizer.second_looks else ""
+    facts = [("threshold", threshold), ("confidence", localizer.confidence.source + looked)]
+    facts += [("without a box", str(summary.without_box)), ("failed", str(len(summary.failed)))]
+    return facts + [(f"warning {text}", str(count)) for text, count in summary.warnings.items()]
+
+
+def _settings(localizer: Localizer, options: LocalizeOptions) -> dict[str, Any]:
+    """What decides the output; it stands in summary.json, and a run that goes on must agree with it."""
+    return {
+        "method": localizer.config.method,
+        "model": localizer.fingerprint,
+        "maps_from": localizer.maps,
+        "normalisation": localizer.config.normalisation,
+        "threshold": localizer.threshold.value,
+        "threshold_source": localizer.threshold.source,
+        "labels": options.labels,
+        "max_boxes": options.max_boxes,
+        "confidence": localizer.confidence.source,
+        "confidence_model": localizer.confidence.fingerprint,
+        "second_look": options.second_look,
+        "pictures": options.pictures,
+        "maps": options.maps,
+        "masks": options.masks or options.refine != NO_REFINER,
+        "refine": options.refine,
+        "sam_weights": None if options.sam_weights is None else str(options.sam_weights),
+    }

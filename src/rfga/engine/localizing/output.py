@@ -1,0 +1,151 @@
+"""The output folder of ``localize``: what is written for each photograph, and what may be replaced."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+
+from rfga.data.images import read_image
+from rfga.engine.localizing.journal import FILE_NAME, journal_parts
+from rfga.engine.localizing.refiners import NO_REFINER, Refiner
+from rfga.engine.localizing.review_sheet import REVIEW_NAME
+from rfga.engine.run.config import RunPolicy, require_batch_size
+from rfga.engine.run.options import resolve
+from rfga.files import is_leftover, make_folder, remove_leftovers, replacing
+from rfga.geometry.refine import mask_of
+from rfga.output.export.formats import FORMATS, MASKS
+from rfga.output.pictures import overlay, write_picture
+from rfga.types import Prediction, UserError
+from rfga.untrusted import place_below
+
+# The journal comes last, for it is the sign by which the folder is known.
+_OUTPUTS = ("summary.json", "pictures", "maps", MASKS, REVIEW_NAME, FILE_NAME)
+
+Placing = Literal["link", "copy", "none"]
+
+
+@dataclass(frozen=True)
+class LocalizeOptions:
+    """What ``localize`` writes, and how.
+
+    Args:
+        formats: names out of ``rfga.output.export.formats.FORMATS``.
+        labels: "folder", "predicted", a file, or None to choose by what the folders are called.
+        max_boxes: boxes per photograph at most.
+        second_look: look at each box again, by itself, which makes its confidence better and takes as long.
+        pictures: write photographs with heat map and boxes.
+        maps: write the score maps.
+        masks: write what is above the threshold as masks.
+        refine: how masks are refined, out of ``refiners.REFINER_NAMES`` beside this; with any but none,
+            masks are written.
+        sam_weights: folder with the weights of the refiner.
+        batch_size: photographs at a time; a CPU takes fewer where that is faster.
+        photographs: put photographs beside the boxes as links or copies, in formats that want them there.
+        review: photographs on the review sheet at most, those with the least confidence; 0 writes none.
+
+    Raises:
+        UserError: a number is out of its range.
+    """
+
+    formats: Sequence[str] = ("coco",)
+    labels: str | None = None
+    max_boxes: int = 1
+    second_look: bool = False
+    pictures: bool = True
+    maps: bool = False
+    masks: bool = False
+    refine: str = NO_REFINER
+    sam_weights: Path | None = None
+    batch_size: int = 32
+    photographs: Placing = "link"
+    review: int = 500
+
+    def __post_init__(self) -> None:
+        if self.max_boxes < 1:
+            raise UserError(f"expected --max-boxes of at least 1, found {self.max_boxes}: give 1 or more")
+        if self.review < 0:
+            raise UserError(f"expected --review of 0 (no sheet) or more, found {self.review}: give 500")
+        require_batch_size(self.batch_size)
+
+
+def prepare_output(out: Path, policy: RunPolicy) -> None:
+    """Make ``out`` ready without ever losing somebody's files.
+
+    Raises:
+        UserError: it cannot be written, or holds something that may not be gone on with or replaced.
+    """
+    make_folder(out)
+    held = [path.name for path in out.iterdir() if not is_leftover(path.name)]
+    if held and not (policy.resume or policy.overwrite):
+        raise UserError(
+            f"expected a new folder for the boxes, found {out} with {len(held)} entries: "
+            "add --resume to go on, --overwrite to replace it, or choose another --out"
+        )
+    if held and FILE_NAME not in held:
+        wish = "overwrite" if policy.overwrite else "go on with"
+        raise UserError(
+            f"expected output of rfga localize to {wish}, found other files in {out}: choose another --out"
+        )
+    remove_leftovers(out)
+    for name in ("pictures", "maps", MASKS):
+        for folder, _, _ in os.walk(out / name):
+            remove_leftovers(Path(folder))
+    if policy.overwrite:
+        for part in journal_parts(out):
+            part.unlink()
+        for name in (*_names_of_formats(), *_OUTPUTS):
+            target = out / name
+            if target.is_dir() and not target.is_symlink():
+                shutil.rmtree(target)
+            else:
+                target.unlink(missing_ok=True)
+
+
+def _names_of_formats() -> list[str]:
+    """The names in an output folder that the formats use, found by having each write no prediction."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name in FORMATS:
+            resolve(FORMATS, name, "format")((), ("a class",), Path(folder))
+        return sorted(path.name for path in Path(folder).iterdir())
+
+
+def write_files(
+    prediction: Prediction,
+    photograph: Path,
+    out: Path,
+    options: LocalizeOptions,
+    refine: Refiner | None = None,
+) -> None:
+    """Picture, score map and mask of one photograph, as far as the options ask for them.
+
+    Each is named as the photograph with a further ending, so that ``a.jpg`` and ``a.png`` do not meet.
+
+    Raises:
+        UserError: a file cannot be written.
+    """
+    score_map, name = prediction.score_map, prediction.image_id
+    if score_map is None:
+        raise ValueError(f"expected the score map of {name}, found none: keep it until the files are written")
+    pixels = cache(lambda: np.asarray(read_image(photograph)))  # decoded once, where it is needed
+    if options.pictures:
+        picture = overlay(pixels(), score_map, prediction.boxes, None)
+        write_picture(place_below(out / "pictures", f"{name}.jpg"), picture)
+    if options.maps:
+        place = place_below(out / "maps", f"{name}.npy")
+        with replacing(place, one_of_many=True) as temporary, temporary.open("wb") as stream:
+            # In full precision, so that the metrics find the same boxes in the file as in the network.
+            np.save(stream, score_map)
+    if options.masks or refine:
+        plain = mask_of(score_map, prediction.threshold, prediction.size_hw)
+        mask = refine(pixels(), prediction) if refine else plain
+        with replacing(place_below(out / MASKS, f"{name}.png"), one_of_many=True) as temporary:
+            Image.fromarray(mask).save(temporary, format="PNG")

@@ -1,0 +1,90 @@
+"""From the journal of a run to its review sheet: the photographs whose boxes deserve a look first."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from rfga.data.images import read_image
+from rfga.engine.localizing.inputs import Photograph
+from rfga.output.review.page import THUMBNAIL_PIXELS, ReviewItem, photograph_confidence, write_review
+from rfga.types import ByteArray, Prediction, UserError
+
+REVIEW_NAME = "review.html"
+
+
+def write_review_sheet(
+    predictions: Iterable[Prediction],
+    photographs: Sequence[Photograph],
+    classes: Sequence[str],
+    out: Path,
+    most: int,
+    facts: Sequence[tuple[str, str]],
+) -> Path:
+    """Write ``review.html`` into a folder of ``localize``: the worst photographs, the worst of them first.
+
+    Only these are kept in memory, without their pictures, which are read one at a time.
+
+    Args:
+        predictions: read once, one at a time.
+        photographs: with their files, at least those of the predictions.
+        classes: names by index.
+        out: the folder; what lies in its ``pictures`` is shown as heat maps.
+        most: photographs on the sheet.
+        facts: name and value of what the page says of the run.
+
+    Raises:
+        UserError: the page cannot be written.
+    """
+    counted = _Counted(predictions)
+    worst = heapq.nsmallest(most, counted, key=lambda found: (photograph_confidence(found), found.image_id))
+    wanted = {found.image_id for found in worst}
+    paths = {p.image_id: p.path for p in photographs if p.image_id in wanted}
+    items = [
+        ReviewItem(
+            prediction=found,
+            class_name=classes[found.label],
+            photograph=partial(_photograph, paths[found.image_id]),
+            heated=partial(_picture, out / "pictures" / f"{found.image_id}.jpg"),
+        )
+        for found in worst
+    ]
+    path = out / REVIEW_NAME
+    write_review(path, items, counted.total, facts)
+    return path
+
+
+class _Counted:
+    """Passes predictions on and counts them."""
+
+    def __init__(self, predictions: Iterable[Prediction]) -> None:
+        self.total, self._predictions = 0, predictions
+
+    def __iter__(self) -> Iterator[Prediction]:
+        for prediction in self._predictions:
+            self.total += 1
+            yield prediction
+
+
+def _photograph(path: Path) -> ByteArray | None:
+    """A photograph; None where it is gone by now."""
+    try:
+        return np.asarray(read_image(path))
+    except UserError:
+        return None
+
+
+def _picture(path: Path) -> ByteArray | None:
+    """A picture that the run wrote, at about the size of a thumbnail; None where there is none."""
+    try:
+        with Image.open(path) as image:
+            # A JPEG is decoded at a fraction of its size many times faster.
+            image.draft("RGB", (THUMBNAIL_PIXELS, THUMBNAIL_PIXELS))
+            return np.asarray(image.convert("RGB"))
+    except OSError:
+        return None

@@ -1,0 +1,220 @@
+"""Photographs to boxes as a stream: some are read and some written while others are in the network.
+
+Several threads ("lanes") each take a batch from its files to its boxes. Decoders, PyTorch and the kernels
+give Python's lock away, so on a CPU as many networks run side by side as PyTorch would use threads for one
+of them; none has to wait for another at the end of every operation. What is waiting is bounded, so memory is
+too.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Semaphore
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+
+from rfga.data.images import read_image
+from rfga.data.transforms import eval_transform
+from rfga.engine.localizing.inputs import Photograph
+from rfga.engine.localizing.localizer import Localizer
+from rfga.engine.run.config import OWN_MAPS, Runtime
+from rfga.engine.runtime.devices import pick_workers, threads
+from rfga.files import StorageError
+from rfga.types import Prediction, UserError
+
+MAX_NETWORKS = 4
+"""So many batches are in the network at once at most; further cores work together on each of them."""
+
+CPU_BATCH = 4
+"""So many photographs are in a CPU's network together at most: features of more do not fit into its cache."""
+
+Paths = Sequence[Path | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Todo:
+    """A photograph with the class to box, and whether an earlier run did it."""
+
+    photograph: Photograph
+    label: int | None  # None: the most probable class
+    done: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a photograph: a prediction, whose map was let go, or the reason why there is none."""
+
+    image_id: str
+    prediction: Prediction | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReadBatch:
+    """Photographs as the network wants them; where one was not asked for or cannot be read, zeros."""
+
+    pixels: Tensor  # (B, 3, S, S) uint8
+    sizes_hw: list[tuple[int, int] | None]  # of the original photographs
+    reasons: list[str]  # why one cannot be read
+
+
+def read_batch(paths: Paths, image_size: int) -> ReadBatch:
+    """Photographs resized to squares of ``image_size`` pixels; a bad one comes with its reason.
+
+    Example:
+        >>> batch = read_batch([None, Path("lost.jpg")], 32)
+        >>> batch.pixels.shape, batch.sizes_hw, batch.reasons[1]
+        (torch.Size([2, 3, 32, 32]), [None, None],
+         'expected an image, found no file lost.jpg: check its name')
+    """
+    pixels = torch.zeros(len(paths), 3, image_size, image_size, dtype=torch.uint8)
+    sizes_hw: list[tuple[int, int] | None] = [None] * len(paths)
+    reasons = [""] * len(paths)
+    for row, path in enumerate(paths):
+        if path is None:
+            continue
+        try:
+            image = read_image(path)
+            pixels[row] = eval_transform(image, image_size)
+        except UserError as error:
+            reasons[row] = str(error)
+        except MemoryError:
+            reasons[row] = f"expected an image that memory has room for, found {path} too large: shrink it"
+        else:
+            sizes_hw[row] = (image.height, image.width)
+    return ReadBatch(pixels, sizes_hw, reasons)
+
+
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """What all batches share.
+
+    Args:
+        localizer: the trained model.
+        write: writes what belongs to a prediction of a file; a ``UserError`` makes it a failure, but a
+            ``StorageError`` ends the stream.
+        batch_size: photographs at a time.
+        max_boxes: boxes per photograph at most.
+    """
+
+    localizer: Localizer
+    write: Callable[[Prediction, Path], None]
+    batch_size: int
+    max_boxes: int
+
+    def run(self, todo: Sequence[Todo], runtime: Runtime) -> Generator[list[Outcome], None, None]:
+        """What becomes of every photograph that is not done, batch after batch in the order of ``todo``.
+
+        Of several processes, each does every so many-th batch.
+
+        A photograph keeps its place in its batch even where its neighbours are done or cannot be read:
+        convolutions round differently at other batch sizes, and a run that goes on must end the same.
+        """
+        size = min(self.batch_size, CPU_BATCH) if self.localizer.device.type == "cpu" else self.batch_size
+        batches = [todo[start : start + size] for start in range(0, len(todo), size)]
+        batches = [batch for batch in batches if not all(item.done for item in batch)]
+        batches = list(runtime.processes.share(batches))
+        networks = networks_at_once(self.localizer)
+        each = max(1, torch.get_num_threads() // networks)
+        turns = Semaphore(networks)
+        with threads(each), _lanes(max(2, networks), each) as lanes:
+            waiting: deque[Future[list[Outcome]]] = deque()
+            for batch, read in zip(batches, self._reads(batches, runtime), strict=True):
+                waiting.append(lanes.submit(self._batch, batch, read, turns))
+                while len(waiting) > networks + 2:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+
+    def _reads(self, batches: Sequence[Sequence[Todo]], runtime: Runtime) -> Iterable[ReadBatch | None]:
+        """Every batch as processes of their own read it; or None, and the lanes read for themselves."""
+        workers = pick_workers(runtime, self.localizer.device)
+        if runtime.workers < 0 and self.localizer.device.type == "cpu":
+            workers = 0  # beside the networks there is no core left, and lanes need no copies
+        if not workers or len(batches) < 2:  # a single batch is read before processes have started
+            return [None] * len(batches)
+        # The paths travel with the requests: a process that held them all would grow as it touches them.
+        wanted = [_paths(batch) for batch in batches]
+        reader = _Reader(self.localizer.config.image_size)
+        return DataLoader(reader, batch_size=None, sampler=wanted, num_workers=workers, collate_fn=_same)
+
+    def _batch(self, batch: Sequence[Todo], read: ReadBatch | None, turns: Semaphore) -> list[Outcome]:
+        """A lane's work on one batch."""
+        read = read or read_batch(_paths(batch), self.localizer.config.image_size)
+        good = [row for row, size_hw in enumerate(read.sizes_hw) if size_hw is not None]
+        found = {
+            row: Outcome(item.photograph.image_id, None, read.reasons[row])
+            for row, item in enumerate(batch)
+            if not item.done
+        }
+        if good:
+            labels = [item.label for item in batch if item.label is not None]
+            # Either every photograph has its class or none has: choose_labels sees to it.
+            with turns:
+                scored = self.localizer.score(read.pixels, torch.tensor(labels) if labels else None)
+            predictions = self.localizer.predictions(
+                scored.rows(good),
+                [batch[row].photograph.image_id for row in good],
+                [size_hw for size_hw in read.sizes_hw if size_hw is not None],
+                self.max_boxes,
+            )
+            for row, prediction in zip(good, predictions, strict=True):
+                found[row] = self._written(prediction, batch[row].photograph.path)
+        return list(found.values())
+
+    def _written(self, prediction: Prediction, path: Path) -> Outcome:
+        try:
+            self.write(prediction, path)
+        except StorageError:
+            raise  # it would be told of every photograph that follows
+        except UserError as error:
+            return Outcome(prediction.image_id, None, str(error))
+        return Outcome(prediction.image_id, replace(prediction, score_map=None))
+
+
+def networks_at_once(localizer: Localizer) -> int:
+    """How many batches may be in the network at the same time.
+
+    On a CPU, as many as PyTorch would use threads. A GPU is filled by one batch. Post-hoc maps switch
+    gradients on and off for the whole network, so two of them would disturb each other.
+    """
+    if localizer.device.type != "cpu" or localizer.maps != OWN_MAPS:
+        return 1
+    return min(MAX_NETWORKS, torch.get_num_threads())
+
+
+class _Reader(TorchDataset[ReadBatch]):
+    """Reads the batch of paths that it is asked for."""
+
+    def __init__(self, image_size: int) -> None:
+        self.image_size = image_size
+
+    def __getitem__(self, paths: Paths) -> ReadBatch:
+        return read_batch(paths, self.image_size)
+
+
+def _same(batch: Any) -> Any:
+    return batch
+
+
+def _paths(batch: Sequence[Todo]) -> list[Path | None]:
+    return [None if item.done else item.photograph.path for item in batch]
+
+
+@contextmanager
+def _lanes(count: int, threads_each: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads whose work is dropped, as far as it has not begun, when the block is left."""
+    pool = ThreadPoolExecutor(count, "lane", torch.set_num_threads, (threads_each,))
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)

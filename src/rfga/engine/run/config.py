@@ -1,0 +1,208 @@
+"""The settings of a training run, as the command line, recipes and a run's ``config.yaml`` hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from itertools import pairwise
+from math import inf
+from typing import Any, Literal
+
+from rfga.engine.run.options import typed_options
+from rfga.engine.runtime.processes import ALONE, Processes
+from rfga.methods import METHODS, POSTHOC
+from rfga.types import UserError
+
+METHOD_NAMES = tuple(METHODS)
+POSTHOC_NAMES = tuple(POSTHOC)
+MOST_SIDE_PIXELS = 4096  # of the square that the network sees: a batch of larger ones fits into no memory
+OWN_MAPS = "own"  # those of the method itself, beside the names above
+Device = Literal["auto", "cpu", "cuda", "mps"]
+Normalisation = Literal["minmax", "max", "pas", "ivr"]
+Precision = Literal["auto", "32", "bf16", "16"]
+Schedule = Literal["cosine", "step", "constant"]
+CropKind = Literal["benchmark", "random-resized"]
+Decoding = Literal["reduced", "full"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """What decides the result of a training run, and little else.
+
+    Args:
+        method: name of the method (see: rfga methods).
+        options: the method's own options.
+        backbone: a benchmark variant or the name of any timm network.
+        weights: imagenet, none, or a local safetensors or pth file.
+        epochs: passes over the training photographs.
+        train_per_class: train on that many photographs of each class at most, chosen by name; else on all.
+        image_size: side in pixels of the square that the network sees.
+        output_stride: pixels of the image per pixel of the score map.
+        batch_size: photographs per step and device.
+        lr: learning rate of the pretrained weights.
+        new_lr_factor: how many times faster new layers learn.
+        fast_layers: which weights these are, by the beginnings of their names; by default all new ones.
+        momentum: of the SGD optimiser.
+        nesterov: look ahead with the momentum.
+        weight_decay: of all weights.
+        schedule: how the learning rate falls: cosine to zero, by ten at each milestone, or not.
+        milestones: epochs after which the schedule step falls; by default at a third and two thirds.
+        warmup_epochs: over how many epochs the learning rate rises from nothing.
+        freeze_backbone: train new layers alone.
+        crop: benchmark (square of 256/224 of the size, random crop) or random-resized.
+        min_scale: smallest part of the photograph that a random-resized crop shows.
+        flip: mirror half of the training photographs.
+        decode: full, or reduced: large JPEGs to train on are read at a part of their size, which is faster.
+        pad_type: padding of the network, empty (symmetric) or same; by default found out.
+        mean: of the colours in [0, 1]; by default found out.
+        std: of the colours in [0, 1]; by default found out.
+        precision: of the arithmetic; auto is bf16 where the device has it.
+        compile: have torch.compile translate the backbone first; minutes more, and another last digit.
+        normalisation: of score maps.
+        seed: of everything random.
+    """
+
+    method: str = "rfga"
+    options: dict[str, Any] = field(default_factory=dict)
+    backbone: str = "resnet50"
+    weights: str = "imagenet"
+    epochs: int = 10
+    train_per_class: int | None = None
+    image_size: int = 224
+    output_stride: int = 16
+    batch_size: int = 32
+    lr: float = 0.001
+    new_lr_factor: float = 10.0
+    fast_layers: tuple[str, ...] | None = None
+    momentum: float = 0.9
+    nesterov: bool = True
+    weight_decay: float = 5e-4
+    schedule: Schedule = "cosine"
+    milestones: tuple[int, ...] | None = None
+    warmup_epochs: float = 0.5
+    freeze_backbone: bool = False
+    crop: CropKind = "benchmark"
+    min_scale: float = 0.5
+    flip: bool = True
+    decode: Decoding = "reduced"
+    pad_type: str | None = None
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None
+    precision: Precision = "auto"
+    compile: bool = False
+    normalisation: Normalisation = "minmax"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work before anything is written.
+
+        Raises:
+            UserError: a value out of its range.
+        """
+        _require(self, "method", self.method in METHOD_NAMES, f"out of {', '.join(METHOD_NAMES)}")
+        for name in ("epochs", "image_size", "output_stride", "batch_size"):
+            _require(self, name, getattr(self, name) >= 1, "at least 1")
+        _require(self, "image_size", self.image_size <= MOST_SIDE_PIXELS, f"at most {MOST_SIDE_PIXELS}")
+        for name in ("lr", "new_lr_factor"):
+            _require(self, name, 0 < getattr(self, name) < inf, "above 0 and finite")
+        for name in ("weight_decay", "warmup_epochs", "seed"):
+            _require(self, name, 0 <= getattr(self, name) < inf, "at least 0")
+        _require(self, "momentum", 0 <= self.momentum < 1, "from 0 to below 1")
+        _require(self, "min_scale", 0 < self.min_scale <= 1, "above 0 and at most 1")
+        few = self.train_per_class
+        _require(self, "train_per_class", few is None or few >= 1, "at least 1")
+        _require(self, "std", self.std is None or all(0 < s < inf for s in self.std), "above 0 and finite")
+        _require(self, "mean", self.mean is None or all(-inf < m < inf for m in self.mean), "finite")
+        _require(self, "fast_layers", "" not in (self.fast_layers or ()), "of at least a letter each")
+        if self.milestones is not None:
+            rising = all(a < b for a, b in pairwise((0, *self.milestones)))
+            _require(self, "milestones", rising, "rising, from 1")
+            steps = self.schedule == "step" or not self.milestones
+            _require(self, "schedule", steps, "step, to which milestones belong")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for YAML."""
+        plain = asdict(self)
+        return {name: list(v) if isinstance(v, tuple) else v for name, v in plain.items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TrainConfig:
+        """Settings from YAML or from what ``to_dict`` gave, each converted to its type.
+
+        Raises:
+            UserError: an unknown setting, or a value of another type or out of its range.
+
+        Example:
+            >>> TrainConfig.from_dict({"epochs": "3", "mean": [0.5, 0.5, 0.5]}).mean
+            (0.5, 0.5, 0.5)
+        """
+        return cls(**typed_options(cls, values, kind="setting"))
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """How a command runs on this machine, without any influence on what it computes.
+
+    Args:
+        device: auto, cpu, cuda or mps.
+        workers: processes that read photographs; -1 chooses.
+        quiet: print nothing but errors and results.
+        devices: of each machine, one process each; by default as many as were started.
+        nodes: machines; by default those on which processes were started.
+        processes: which of them this one is; ``rfga.engine.runtime.joining.joined`` sets it.
+
+    Raises:
+        UserError: a number of workers below -1, or of devices or machines below 1.
+    """
+
+    device: Device = "auto"
+    workers: int = -1
+    quiet: bool = False
+    devices: int | None = None
+    nodes: int | None = None
+    processes: Processes = ALONE
+
+    def __post_init__(self) -> None:
+        for name, count in (("devices", self.devices), ("nodes", self.nodes)):
+            if count is not None and count < 1:
+                raise UserError(f"expected --{name} of at least 1, found {count}: give 1 or more")
+        if self.workers < -1:
+            raise UserError(
+                f"expected --workers of -1 (chosen) or more, found {self.workers}: give 0 or more"
+            )
+
+
+@dataclass(frozen=True)
+class RunPolicy:
+    """What to do where the output folder holds an earlier run; with neither it is refused.
+
+    Args:
+        resume: go on where it stopped.
+        overwrite: start anew in its place.
+
+    Raises:
+        UserError: both at once.
+    """
+
+    resume: bool = False
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if self.resume and self.overwrite:
+            raise UserError("expected --resume or --overwrite, found both: leave one out")
+
+
+def require_batch_size(batch_size: int) -> None:
+    """Refuse a batch without photographs.
+
+    Raises:
+        UserError: ``batch_size`` is below 1.
+    """
+    if batch_size < 1:
+        raise UserError(f"expected --batch-size of at least 1, found {batch_size}: give 1 or more")
+
+
+def _require(config: TrainConfig, name: str, holds: bool, wanted: str) -> None:
+    if not holds:
+        flag = f"--{name.replace('_', '-')}"
+        raise UserError(f"expected {name} {wanted}, found {getattr(config, name)}: give another {flag}")

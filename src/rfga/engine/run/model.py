@@ -1,0 +1,138 @@
+"""From settings to a network: the one place where registries, options and weights meet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from rfga.backbones.base import Backbone
+from rfga.backbones.build import build_backbone
+from rfga.backbones.probe import InputSettings
+from rfga.engine.run.config import TrainConfig
+from rfga.engine.run.folder import RunFolder
+from rfga.engine.run.options import options_of, resolve, typed_options
+from rfga.methods import METHODS
+from rfga.methods.base import Method
+from rfga.types import UserError
+
+Built = TypeVar("Built", bound=nn.Module)
+
+
+def all_options(config: TrainConfig) -> dict[str, Any]:
+    """The method's options with their types, those that were not given with their defaults.
+
+    Raises:
+        UserError: an unknown method or option, or a value of another type.
+
+    Example:
+        >>> all_options(TrainConfig(method="rfga", options={"light": "true"}))["light"]
+        True
+    """
+    method = resolve(METHODS, config.method, "method")
+    defaults = {option.name: option.default for option in options_of(method)}
+    return {**defaults, **typed_options(method, config.options)}
+
+
+def build_method(
+    config: TrainConfig,
+    num_classes: int,
+    photographs: Tensor | None = None,
+    backbone: Backbone | None = None,
+) -> Method:
+    """The network of ``config`` with its starting weights, the same for the same seed.
+
+    The global random generator is left as it was.
+
+    Args:
+        config: method, options, backbone, weights, stride, input settings, seed.
+        num_classes: K.
+        photographs: (N, 3, H, W) uint8, to find out what input a local weights file wants.
+        backbone: one that is there already, instead of that of the settings.
+
+    Raises:
+        UserError: a name, option, stride or weights file that does not fit.
+    """
+    method = resolve(METHODS, config.method, "method")
+    options = all_options(config)
+
+    def make(backbone: Backbone) -> Method:
+        built: Method = method(backbone, num_classes, **options)
+        return built
+
+    return build_on_backbone(config, make, photographs, backbone)
+
+
+def build_on_backbone(
+    config: TrainConfig,
+    make: Callable[[Backbone], Built],
+    photographs: Tensor | None = None,
+    backbone: Backbone | None = None,
+) -> Built:
+    """What ``make`` builds on the backbone of ``config``, with the same starting weights for the same seed.
+
+    The global random generator is left as it was.
+
+    Raises:
+        UserError: a name, option, stride or weights file that does not fit.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        try:
+            if backbone is None:
+                backbone = _backbone(config, photographs)
+            if config.weights != "none":
+                # Reading weights may draw any number of random values, to try out input settings.
+                torch.manual_seed(config.seed)
+            return make(backbone)
+        except ValueError as error:
+            raise UserError(str(error)) from error
+
+
+def trained_method(run: RunFolder) -> tuple[Method, TrainConfig]:
+    """The network of a finished run with its settings; no code in the folder is run.
+
+    Raises:
+        UserError: the folder is no finished run, or is damaged.
+    """
+    config, _ = run.read_config()
+    weights, classes = run.read_model(), run.read_classes()
+    try:
+        method = build_method(replace(config, weights="none"), len(classes))
+    except UserError:
+        raise
+    except Exception as error:  # a width below 0 or beyond memory is told by whatever layer meets it first
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(
+            f"expected a network that can be built in {run.path / 'config.yaml'}, found another "
+            f"({reason:.200}): train again"
+        ) from error
+    try:
+        method.load_state_dict(weights)
+    except RuntimeError as error:
+        raise UserError(
+            f"expected the weights that {run.path / 'config.yaml'} describes, found others: train again"
+        ) from error
+    broken = [name for name, value in method.state_dict().items() if not value.isfinite().all()]
+    if broken:
+        raise UserError(
+            f"expected weights that are numbers in {run.path}, found {len(broken)} layers with others (first "
+            f"{broken[0]}): train again"
+        )
+    return method, config
+
+
+def _backbone(config: TrainConfig, photographs: Tensor | None) -> Backbone:
+    settings = None
+    if config.mean is not None or config.std is not None or config.pad_type is not None:
+        settings = InputSettings(config.mean or (), config.std or (), config.pad_type)
+    return build_backbone(
+        config.backbone,
+        weights=config.weights,
+        output_stride=config.output_stride,
+        settings=settings,
+        photographs=photographs,
+    )

@@ -1,0 +1,1 @@
+"""What a command computes with: devices, processes, progress."""

@@ -1,0 +1,1 @@
+"""Which value cuts a score map into object and background, and where it comes from."""

@@ -1,0 +1,110 @@
+"""Which threshold cuts a score map into object and background, and where it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rfga.engine.run.config import OWN_MAPS
+from rfga.types import UserError
+
+POSTHOC_KEY = "posthoc"  # in metrics.json: what was measured of maps that are not the method's own
+LABEL_FREE_KEY = "label_free"  # in metrics.json: what was estimated without boxes, by normalisation
+VAL, LABEL_FREE, FIXED = "val", "label-free", "fixed"
+FIXED_THRESHOLDS = {"minmax": 0.3, "max": 0.25, "pas": 0.35, "ivr": 0.02}
+"""Where nothing better is known, by the normalisation of the maps (measured: docs/measurements.md)."""
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A fraction of the map's maximum, and its source."""
+
+    value: float  # in [0, 1]
+    source: (
+        str  # val: chosen on boxes of val; label-free: estimated without boxes; fixed: given or by default
+    )
+
+
+def run_threshold(metrics: Mapping[str, Any], normalisation: str, maps: str = OWN_MAPS) -> Threshold:
+    """The threshold that a run knows for such maps, normalised so.
+
+    In this order: chosen on boxes of the validation split, estimated without any box, the fixed default.
+
+    Example:
+        >>> run_threshold({}, "minmax")
+        Threshold(value=0.3, source='fixed')
+        >>> run_threshold({"label_free": {"minmax": {"threshold": 0.26}}}, "minmax")
+        Threshold(value=0.26, source='label-free')
+    """
+    chosen = val_thresholds(metrics, normalisation, maps)
+    if chosen is not None:
+        return Threshold(float(chosen["largest"]["0.5"]), VAL)
+    estimated = label_free_estimate(metrics, normalisation, maps)
+    if estimated is not None:
+        return Threshold(estimated, LABEL_FREE)
+    return Threshold(FIXED_THRESHOLDS[normalisation], FIXED)
+
+
+def threshold_sentence(threshold: Threshold, given: bool = False) -> str:
+    """Where boxes are cut and why there, for whoever reads the output.
+
+    Example:
+        >>> threshold_sentence(Threshold(0.26, "label-free"))
+        "boxes are cut at 0.26 of each map's maximum (label-free: estimated from photographs, without boxes)"
+    """
+    why = "given by --threshold" if given else _WHY[threshold.source]
+    return f"boxes are cut at {threshold.value:.3g} of each map's maximum ({threshold.source}: {why})"
+
+
+_WHY = {
+    VAL: "the best for the boxes of the validation split",
+    LABEL_FREE: "estimated from photographs, without boxes",
+    FIXED: "the default, since the run knows no other and these photographs are too few to estimate one",
+}
+
+
+def val_thresholds(
+    metrics: Mapping[str, Any], normalisation: str, maps: str = OWN_MAPS
+) -> Mapping[str, Any] | None:
+    """The best threshold for each contour rule and IoU on the validation split, if it was measured."""
+    chosen: Mapping[str, Any] | None = measured_of(metrics, maps).get("thresholds", {}).get(normalisation)
+    return chosen
+
+
+def label_free_estimate(metrics: Mapping[str, Any], normalisation: str, maps: str = OWN_MAPS) -> float | None:
+    """What was estimated without boxes, if it was."""
+    held = measured_of(metrics, maps).get(LABEL_FREE_KEY, {}).get(normalisation)
+    return None if held is None else float(held["threshold"])
+
+
+def measured_of(metrics: Mapping[str, Any], maps: str) -> Mapping[str, Any]:
+    """Evaluations and thresholds of one kind of maps: those of the method's own stand at the top.
+
+    Example:
+        >>> measured_of({"evaluations": {"val": {}}, "posthoc": {"gradcam": {"evaluations": {}}}}, "gradcam")
+        {'evaluations': {}}
+    """
+    found: Mapping[str, Any] = metrics if maps == OWN_MAPS else metrics.get(POSTHOC_KEY, {}).get(maps, {})
+    return found
+
+
+def parse_threshold(text: str) -> float | None:
+    """``auto`` (None), or a number in [0, 1).
+
+    Raises:
+        UserError: anything else.
+
+    Example:
+        >>> parse_threshold("0.2"), parse_threshold("auto")
+        (0.2, None)
+    """
+    if text == "auto":
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1:
+        raise UserError(f"expected --threshold auto or a number from 0 to below 1, found {text}: correct it")
+    return value

@@ -1,0 +1,1 @@
+"""Thresholds of score maps that need no box: one file an idea."""

@@ -1,0 +1,1 @@
+"""The table of an ablation: as page and as text."""

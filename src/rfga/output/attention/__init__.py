@@ -1,0 +1,1 @@
+"""Pictures and numbers of what an attention layer did with a photograph."""

@@ -1,0 +1,1 @@
+"""The table of a benchmark: as page, as text, beside the literature."""

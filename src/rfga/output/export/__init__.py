@@ -1,0 +1,1 @@
+"""Predicted boxes as files of other tools: one file a format."""

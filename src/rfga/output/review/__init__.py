@@ -1,0 +1,1 @@
+"""The sheet of the boxes that deserve a person's look first."""

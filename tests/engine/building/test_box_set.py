@@ -1,0 +1,148 @@
+"""``rfga build``: class folders in; a check, a run, boxes in every format and a review sheet out; goes on."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rfga.cli import main
+from rfga.data import open_dataset
+from rfga.engine.building.box_set import photographs_of
+from rfga.types import UserError
+
+SIZES_HW = ((48, 80), (70, 50), (64, 64))
+QUICK = [
+    *("--backbone", "test_resnet", "--weights", "none", "--epochs", "1", "--image-size", "64"),
+    *("--batch-size", "6", "--device", "cpu", "--workers", "0", "--quiet"),
+]
+
+
+def write_photographs(root: Path, splits: tuple[str, ...] = ("train", "val")) -> Path:
+    """Bright squares of two colours on noise, six of each class and split, of several shapes."""
+    rng = np.random.default_rng(0)
+    for split in splits:
+        for channel, name in enumerate(("red", "green")):
+            for number in range(6):
+                height, width = SIZES_HW[number % 3]
+                pixels = rng.integers(0, 90, (height, width, 3), dtype=np.uint8)
+                pixels[10:35, 15:40, channel] = 250
+                path = root / split / name / f"{number}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(pixels).save(path)
+    return root
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_photographs(tmp_path_factory.mktemp("photographs"))
+
+
+@pytest.fixture(scope="module")
+def built(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("built") / "boxes of mine"
+    assert main(["build", str(photographs), "--out", str(out), *QUICK]) == 0
+    return out
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file's bytes but those that say when or how often something was done."""
+    told = {"build.json", "summary.json", "review.html", "metrics.json", "report.html"}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in told
+    }
+
+
+def test_everything_is_there_and_agrees(photographs: Path, built: Path) -> None:
+    coco = json.loads((built / "boxes/coco.json").read_text())
+    names = {
+        f"{split}/{name}/{n}.png" for split in ("train", "val") for name in ("red", "green") for n in range(6)
+    }
+    assert {image["file_name"] for image in coco["images"]} == names
+    of_class = {c["id"]: c["name"] for c in coco["categories"]}
+    by_id = {image["id"]: image["file_name"] for image in coco["images"]}
+    assert all(of_class[a["category_id"]] in by_id[a["image_id"]] for a in coco["annotations"])
+    for name in (
+        "yolo/data.yaml",
+        "voc",
+        "labelstudio.json",
+        "labelstudio_config.xml",
+        "boxes.csv",
+        "review.html",
+    ):
+        assert (built / "boxes" / name).exists(), name
+    for name in ("check/check.html", "check/check.json", "run/model.safetensors", "run/report.html"):
+        assert (built / name).is_file(), name
+    told = json.loads((built / "build.json").read_text())
+    counts = told["photographs"]
+    assert counts["done"] + counts["skipped"] + len(counts["failed"]) == counts["inputs"] == len(names)
+    assert {row["class"] for row in told["least_sure"]} == {"red", "green"}
+
+
+def test_a_second_call_does_nothing_again(photographs: Path, built: Path) -> None:
+    before = contents(built)
+    assert main(["build", str(photographs), "--out", str(built), *QUICK]) == 0
+    assert contents(built) == before
+    assert json.loads((built / "build.json").read_text())["photographs"]["skipped"] == 24
+
+
+def test_it_goes_on_after_a_stop(photographs: Path, built: Path, tmp_path: Path) -> None:
+    out = tmp_path / "stopped"
+    shutil.copytree(built, out, symlinks=True)
+    journal = out / "boxes/.journal.jsonl"
+    lines = journal.read_bytes().split(b"\n")
+    journal.write_bytes(b"\n".join(lines[:8]) + b"\n" + lines[8][:20])  # killed while it wrote a line
+    for name in ("coco.json", "review.html", "summary.json"):
+        (out / "boxes" / name).unlink()
+    assert main(["build", str(photographs), "--out", str(out), *QUICK]) == 0
+    assert json.loads((out / "build.json").read_text())["photographs"]["done"] == 17
+    after, before = contents(out), contents(built)
+    assert after["boxes/coco.json"] == before["boxes/coco.json"]
+    assert set(after) == set(before)
+
+
+def test_other_settings_are_refused(
+    photographs: Path, built: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["build", str(photographs), "--out", str(built), *QUICK, "--epochs", "2"]) == 1
+    assert "expected" in capsys.readouterr().err
+
+
+def test_a_folder_with_other_files_is_refused(
+    photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    assert main(["build", str(photographs), "--out", str(tmp_path), *QUICK]) == 1
+    assert "with other files: choose another --out" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_photographs_are_named_below_the_folder_that_was_given(tmp_path: Path) -> None:
+    root = write_photographs(tmp_path / "all", ("train",))
+    (root / "train").rename(tmp_path / "classes")  # class folders alone
+    found = photographs_of(open_dataset(tmp_path / "classes"), str(tmp_path / "classes"))
+    assert [p.image_id for p in found][:2] == ["green/0.png", "green/1.png"]
+    assert {p.folder_class for p in found} == {"red", "green"}
+
+
+def test_a_set_without_files_is_refused() -> None:
+    with pytest.raises(UserError, match="expected photographs as files, found that synthetic makes its own"):
+        photographs_of(open_dataset("synthetic"), "synthetic")
+
+
+def test_what_masks_need_is_looked_for_before_training(
+    photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "boxes"
+    weights = str(tmp_path / "nowhere")
+    refine = ["--refine", "sam", "--sam-weights", weights]
+    assert main(["build", str(photographs), "--out", str(out), *QUICK, *refine]) == 1
+    assert "expected" in capsys.readouterr().err
+    assert main(["build", str(photographs), "--out", str(out), *QUICK, "--refine", "grabcutt"]) == 2
+    assert not out.exists()

@@ -1,0 +1,327 @@
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from rfga.backbones import BACKBONES
+from rfga.cli import main
+from rfga.data import DATASETS
+from rfga.engine.learning.parameter_groups import parameter_groups
+from rfga.engine.run.config import TrainConfig
+from rfga.engine.run.model import all_options, build_method
+from rfga.engine.run.recipe_result import FollowedRecipe, compare, recipe_record
+from rfga.engine.run.recipes import Expected, read_recipe, recipe_names, recipe_rows, recipe_text
+from rfga.methods import METHODS
+from rfga.methods.base import Method
+from rfga.types import UserError
+from tests.contract_cases import target
+from tests.engine import tiny
+
+BENCHMARK = ("cam", "has", "acol", "spg", "adl", "cutmix")
+VARIANTS = ("vgg16", "inception_v3", "resnet50")
+SETS = {"cub": "CUB", "ilsvrc": "ILSVRC", "openimages30k": "OpenImages30k"}
+CELLS = [(data, backbone, method) for data in SETS for backbone in VARIANTS for method in BENCHMARK]
+OWN = "ilsvrc-resnet50-rfga"
+CLASSES = 5
+
+
+def settings(name: str) -> TrainConfig:
+    return TrainConfig.from_dict(read_recipe(name).train)
+
+
+@cache
+def narrow_method(method: str, options: tuple[tuple[str, Any], ...], backbone: str, stride: int) -> Method:
+    """A recipe's network with a sixteenth of the channels."""
+    network = target(BACKBONES, backbone)(output_stride=stride, width=1 / 16)
+    built: Method = target(METHODS, method)(network, CLASSES, **dict(options))
+    return built
+
+
+def test_there_is_one_for_every_cell_of_the_literature() -> None:
+    assert set(recipe_names()) == {"-".join(cell) for cell in CELLS} | {OWN}
+    assert len(recipe_names()) == len(set(recipe_names())) == 55
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_it_says_everything_and_repeats_no_default(name: str) -> None:
+    held, recipe = yaml.safe_load(recipe_text(name)), read_recipe(name)
+    config = settings(name)
+    assert {"train", "data", "source"} <= held.keys() <= {"train", "data", "expected", "source"}
+    assert recipe.name == name
+    assert recipe.dataset in DATASETS
+    assert name == f"{recipe.dataset}-{config.backbone.removeprefix('wsol_')}-{config.method}"
+    assert recipe.source["settings"]
+    assert bool(recipe.source.get("expected")) == (recipe.expected is not None)
+    plain, defaults = config.to_dict(), TrainConfig().to_dict()
+    unneeded = [
+        key for key in recipe.train if key not in ("method", "backbone") and plain[key] == defaults[key]
+    ]
+    assert not unneeded, "a default that is repeated hides what differs"
+    assert len(recipe_text(name).splitlines()) <= 45
+    assert max(map(len, recipe_text(name).splitlines())) <= 125
+
+
+@pytest.mark.parametrize("cell", CELLS, ids="-".join)
+def test_the_benchmarks_protocol(cell: tuple[str, str, str]) -> None:
+    data, backbone, method = cell
+    config = settings("-".join(cell))
+    epochs, milestones = (50, (14, 29, 44)) if data == "cub" else (10, (2, 5, 8))
+    assert (config.epochs, config.milestones, config.schedule) == (epochs, milestones, "step")
+    assert (config.batch_size, config.momentum, config.nesterov, config.new_lr_factor) == (32, 0.9, True, 10)
+    assert config.weight_decay == (1e-4 if backbone == "resnet50" else 5e-4)
+    assert (config.image_size, config.crop, config.flip, config.warmup_epochs) == (224, "benchmark", True, 0)
+    assert (config.weights, config.precision, config.normalisation) == ("imagenet", "32", "minmax")
+    assert config.method == method
+
+
+def test_the_authors_own_recipe_of_the_flagship() -> None:
+    config = settings(OWN)
+    assert (config.batch_size, config.epochs, config.milestones) == (256, 20, (5, 10, 15))
+    assert [config.lr, config.lr * config.new_lr_factor] == pytest.approx([0.002, 0.02])
+    assert (config.momentum, config.nesterov, config.weight_decay) == (0.9, False, 5e-4)
+    assert (config.output_stride, config.normalisation) == (8, "ivr")
+    assert read_recipe(OWN).expected is None
+
+
+@pytest.mark.parametrize("cell", CELLS, ids="-".join)
+def test_the_number_is_the_published_one(cell: tuple[str, str, str], shared: Path) -> None:
+    data, backbone, method = cell
+    recipe = read_recipe("-".join(cell))
+    with (shared / "published.csv").open(encoding="utf-8") as file:
+        rows = [
+            row
+            for row in csv.DictReader(file)
+            if (row["source"], row["dataset"], row["backbone"], row["method"].lower())
+            == (recipe.source["expected"], SETS[data], backbone, method)
+        ]
+    (row,) = rows
+    expected = recipe.expected
+    assert expected is not None
+    assert expected.value_percent == float(row["value"])
+    assert (expected.metric, expected.normalisation) == (row["metric"], row["normalisation"])
+    assert expected.split == "test"
+    assert expected.contours == ("all" if row["metric"] == "MaxBoxAccV2" else None)
+    assert 0 < expected.tolerance_points <= 2
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_it_builds_a_narrow_model_with_the_layers_that_it_names(name: str) -> None:
+    config = settings(name)
+    options = all_options(config)
+    assert set(config.options) <= set(options)
+    method = narrow_method(config.method, tuple(options.items()), config.backbone, config.output_stride)
+    fast, slow = parameter_groups(method, config)
+    assert fast["lr"] == pytest.approx(10 * slow["lr"])
+    names = {id(p): found for found, p in method.named_parameters()}
+    assert_groups_of_the_benchmark(config, {names[id(p)] for p in fast["params"]}, set(names.values()))
+    maps = method.eval().localize(torch.zeros(1, 3, 64, 96), torch.tensor([2])).maps
+    assert maps.shape[2:] == (64 // config.output_stride, 96 // config.output_stride)
+
+
+def assert_groups_of_the_benchmark(config: TrainConfig, fast: set[str], every: set[str]) -> None:
+    """Its program tells the groups by names of layers; methods.md says which layers these are."""
+    network = {name for name in every if name.startswith("backbone.network.")}
+    stage4 = {name for name in network if ".layer4." in name}
+    late = {name for name in network if any(f".features.{n}." in name for n in (17, 19, 21, 24, 26, 28))}
+    if config.backbone == "wsol_resnet50" and config.method in ("acol", "spg"):
+        assert fast == stage4
+    elif config.backbone == "wsol_resnet50" and config.method != "rfga":
+        assert fast == stage4 | {"head.weight", "head.bias"}
+    elif (config.backbone, config.method) == ("wsol_vgg16", "spg"):
+        assert len(late) == 12
+        assert fast == (every - network) | late
+    else:
+        assert fast == every - network
+
+
+def distinct_models() -> list[str]:
+    """The first recipe of each network that recipes build."""
+    found: dict[str, str] = {}
+    for name in recipe_names():
+        config = settings(name)
+        key = f"{config.method} {all_options(config)} {config.backbone} {config.output_stride}"
+        found.setdefault(key, name)
+    return list(found.values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", distinct_models())
+def test_it_builds_its_model_of_full_size(name: str) -> None:
+    config = TrainConfig.from_dict({**read_recipe(name).train, "weights": "none"})
+    method = build_method(config, num_classes=200)
+    assert len(parameter_groups(method, config)) == 2
+    weights = sum(p.numel() for p in method.parameters()) / 1e6
+    assert 15 < weights < 120
+
+
+def test_unknown_names_and_broken_files(tmp_path: Path) -> None:
+    with pytest.raises(
+        UserError, match=r"found 'cub-resnet50-cams': see rfga recipes \(alike: cub-resnet50-cam"
+    ):
+        recipe_text("cub-resnet50-cams")
+    with pytest.raises(
+        UserError, match=r"the name of a recipe \(see rfga recipes\), found nonesuch unreadable"
+    ):
+        read_recipe("nonesuch")
+    number = {"metric": "PxAP", "split": "test", "value_percent": 50, "tolerance_points": 1}
+    for held, sentence in [
+        ({"train": {"epochs": 3}, "expect": {}}, "expected train, data, expected and source in"),
+        ({"train": {}, "expected": number}, "expected normalisation under 'expected' in"),
+        (
+            {"train": {}, "expected": {**number, "normalisation": "max", "unit": "%"}},
+            "found unit: correct or remove it",
+        ),
+        (
+            {"train": {}, "expected": {**number, "normalisation": "max", "split": None}},
+            "expected split to be a name under .* found None",
+        ),
+        ({"train": {}, "data": "cub"}, "expected names and values under 'data' in"),
+    ]:
+        file = tmp_path / "mine.yaml"
+        file.write_text(yaml.safe_dump(held))
+        with pytest.raises(UserError, match=sentence):
+            read_recipe(file)
+
+
+def test_the_list_and_the_text_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["recipes"]) == 0
+    said = capsys.readouterr().out
+    assert all(name in said for name in recipe_names())
+    (line,) = [line for line in said.splitlines() if "cub-resnet50-acol " in line]
+    assert line.split() == ["cub-resnet50-acol", "acol", "wsol_resnet50", "cub", "MaxBoxAccV2", "66.5", "2.0"]
+    assert recipe_rows()[recipe_names().index(OWN)][4] == "none published"
+    assert main(["recipes", "cub-resnet50-cam"]) == 0
+    assert capsys.readouterr().out == recipe_text("cub-resnet50-cam")
+    assert main(["recipes", "nonesuch"]) == 1
+    assert "expected the name of a recipe, found 'nonesuch'" in capsys.readouterr().err
+
+
+def test_the_list_does_not_load_torch() -> None:
+    code = "import sys; from rfga.cli import main; main(['recipes']); assert 'torch' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+EXPECTED = Expected(
+    metric="MaxBoxAccV2",
+    split="test",
+    value_percent=63.0,
+    tolerance_points=2.0,
+    normalisation="minmax",
+    contours="all",
+)
+
+
+def result(percent: float, **changes: Any) -> dict[str, Any]:
+    """An evaluation with one number by another rule besides."""
+    entry = {
+        "value": percent / 100,
+        "threshold_source": "oracle",
+        "normalisation": "minmax",
+        "contours": "all",
+    }
+    entries = [{**entry, "value": 0.1, "contours": "largest"}, {**entry, **changes}]
+    return {"dataset": "cub", "split": "test", "metrics": {"MaxBoxAccV2": entries}}
+
+
+@pytest.mark.parametrize(
+    ("percent", "verdict"),
+    [
+        (63.0, "within its tolerance of 2.0 points"),
+        (61.0, "within its tolerance of 2.0 points"),
+        (60.96, "within its tolerance of 2.0 points"),  # shown as 61.0
+        (60.9, "2.1 points below, outside its tolerance of 2.0 points"),
+        (65.0, "within its tolerance of 2.0 points"),
+        (70.5, "7.5 points above, outside its tolerance of 2.0 points"),
+    ],
+)
+def test_a_run_is_told_how_near_it_came(percent: float, verdict: str) -> None:
+    line = compare(FollowedRecipe("mine", "cub", EXPECTED, ()), result(percent))
+    assert line == f"recipe mine: MaxBoxAccV2 {percent:.1f} % on cub test, published 63.0 %: {verdict}"
+
+
+def test_what_differs_is_not_compared() -> None:
+    recipe = FollowedRecipe("mine", "cub", EXPECTED, ())
+    assert compare(recipe, result(63)) is not None
+    assert compare(recipe, {**result(63), "split": "val"}) is None
+    assert compare(recipe, {**result(63), "dataset": "birds"}) is None
+    assert compare(recipe, {**result(63), "metrics": {}}) is None
+    assert compare(recipe, result(63, normalisation="ivr")) is None
+    assert compare(recipe, result(63, threshold_source="val")) is None
+    assert compare(FollowedRecipe("mine", "cub", None, ()), result(63)) is None
+
+
+def test_changed_settings_are_told() -> None:
+    recipe = read_recipe("cub-vgg16-cutmix")
+    assert recipe_record(recipe, settings(recipe.name))["changed"] == []
+    changed = TrainConfig.from_dict({**recipe.train, "epochs": 3, "options": {"alpha": 0.5}})
+    record = recipe_record(recipe, changed)
+    assert record["changed"] == ["epochs", "options"]
+    line = compare(FollowedRecipe("mine", "cub", EXPECTED, tuple(record["changed"])), result(63))
+    assert line is not None
+    assert line.startswith("recipe mine (with another epochs, options than the recipe's): MaxBoxAccV2 63.0 %")
+
+
+def test_a_run_keeps_its_recipe_and_is_compared(
+    birds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    number = {"metric": "MaxBoxAccV2", "split": "val", "value_percent": 99.0, "tolerance_points": 2.0}
+    number |= {"normalisation": "minmax", "contours": "all"}
+    held = {"train": {**tiny.SETTINGS, "epochs": 1}, "data": {"name": "birds"}, "expected": number}
+    recipe, run = tmp_path / "mine.yaml", tmp_path / "run"
+    recipe.write_text(yaml.safe_dump(held))
+    truth = ["--truth", str(birds / "val_boxes.json")]
+    runtime = ["--device", "cpu", "--workers", "0"]
+    train = ["train", str(birds), "--out", str(run), *truth, *runtime]
+    assert main([*train, "--config", str(recipe), "--seed", "4"]) == 0
+    assert "recipe mine (with another seed than the recipe's): MaxBoxAccV2 " in capsys.readouterr().out
+    kept = yaml.safe_load((run / "config.yaml").read_text())["data"]["recipe"]
+    assert kept == {"name": "mine", "dataset": "birds", "expected": number, "changed": ["seed"]}
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert "points below, outside its tolerance of 2.0 points" in page
+    before = tiny.snapshot(run)
+    assert main([*train, "--resume"]) == 0  # nothing is left to do, and the recipe need not be named
+    assert "recipe mine (with" in capsys.readouterr().out
+    assert tiny.snapshot(run, ["config.yaml", "metrics.json"]) == {
+        name: before[name] for name in ("config.yaml", "metrics.json")
+    }
+    assert main(["evaluate", str(run), str(birds), *truth, *runtime, "--normalisation", "max"]) == 0
+    assert "recipe mine" not in capsys.readouterr().out
+    assert main(["evaluate", str(run), str(birds), *truth, *runtime]) == 0
+    assert "recipe mine (with" in capsys.readouterr().out
+
+
+def test_the_split_of_the_number_is_measured_too(birds: Path, tmp_path: Path) -> None:
+    number = {"metric": "Top1Cls", "split": "test", "value_percent": 50.0, "tolerance_points": 2.0}
+    held = {"train": {**tiny.SETTINGS, "epochs": 1}, "data": {"name": "birds"}}
+    held["expected"] = {**number, "normalisation": "minmax"}
+    recipe = tmp_path / "mine.yaml"
+    for name, splits in (("birds", {"val", "test"}), ("others", {"val"})):
+        recipe.write_text(yaml.safe_dump({**held, "data": {"name": name}}))
+        run = tmp_path / name
+        assert (
+            main(
+                [
+                    "train",
+                    str(birds),
+                    "--out",
+                    str(run),
+                    "--config",
+                    str(recipe),
+                    "--device",
+                    "cpu",
+                    "--workers",
+                    "0",
+                ]
+            )
+            == 0
+        )
+        assert tiny.metrics(run)["evaluations"].keys() == splits
