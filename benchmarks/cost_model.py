@@ -34,12 +34,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from rfga.data.images import find_images, read_image
+from rfga.data.images import read_image
 from rfga.data.transforms import Augmentation, eval_transform, train_transform
+from rfga.data.walk import find_images
 from rfga.engine.localizing.localizer import Localizer
 from rfga.engine.run.config import TrainConfig
-from rfga.engine.run.model import build_method
-from rfga.engine.run.pixels import normalised
+from rfga.engine.run.model import build_method, normalised
 from rfga.engine.thresholds.threshold import Threshold
 from rfga.metrics.localization import LocalizationMetrics
 from rfga.types import Truth

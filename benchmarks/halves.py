@@ -22,7 +22,7 @@ import torch
 from rfga.data import open_dataset
 from rfga.data.transforms import SampleImages
 from rfga.engine.localizing.localizer import Localizer
-from rfga.engine.run.pixels import normalised
+from rfga.engine.run.model import normalised
 from rfga.geometry.maps import score_maps
 from rfga.metrics.localization import LocalizationMetrics
 from rfga.metrics.replicates import paired_interval, replicate_values

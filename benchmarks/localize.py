@@ -38,8 +38,8 @@ from rfga.engine.localizing.localize import localize
 from rfga.engine.localizing.localizer import Localizer
 from rfga.engine.localizing.output import LocalizeOptions
 from rfga.engine.localizing.stream import CPU_BATCH, networks_at_once
-from rfga.engine.run.config import Runtime
-from rfga.engine.run.pixels import normalised
+from rfga.engine.run.model import normalised
+from rfga.engine.runtime.machine import Runtime
 from rfga.types import FloatArray
 
 BATCH = 32  # the default of ``localize``

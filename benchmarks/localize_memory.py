@@ -28,8 +28,9 @@ from rfga.engine.localizing.journal import Journal
 from rfga.engine.localizing.localize import localize
 from rfga.engine.localizing.localizer import Localizer
 from rfga.engine.localizing.output import LocalizeOptions
-from rfga.engine.run.config import Runtime, TrainConfig
+from rfga.engine.run.config import TrainConfig
 from rfga.engine.run.model import build_method
+from rfga.engine.runtime.machine import Runtime
 from rfga.engine.thresholds.threshold import Threshold
 from rfga.types import Prediction
 

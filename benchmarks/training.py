@@ -31,10 +31,10 @@ from rfga.data import open_dataset
 from rfga.engine.learning.data import Loaders, TrainingData, data_loaders
 from rfga.engine.learning.module import TrainingModule
 from rfga.engine.learning.train import fit
-from rfga.engine.run.config import Runtime, TrainConfig
-from rfga.engine.run.model import build_method
-from rfga.engine.run.pixels import normalised
+from rfga.engine.run.config import TrainConfig
+from rfga.engine.run.model import build_method, normalised
 from rfga.engine.runtime.devices import pick_device, pick_workers
+from rfga.engine.runtime.machine import Runtime
 
 Step = Callable[[Any], None]
 Way = Callable[[], tuple[float, float]]

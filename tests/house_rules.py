@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,6 +30,21 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "cli": BOTTOM | {"engine", "output", "data"},
 }
 """Layer -> the layers that it may import besides itself."""
+
+FLOORS: tuple[frozenset[str], ...] = (
+    frozenset({"runtime"}),
+    frozenset({"run"}),
+    frozenset({"thresholds"}),
+    frozenset({"localizing"}),
+    frozenset({"learning", "attention", "export", "serve"}),
+    frozenset({"evaluating"}),
+    frozenset({"building"}),
+    frozenset({"benchmark"}),
+    frozenset({"ablation"}),
+)
+"""The rooms of ``engine`` from the ground up: each may import those below its floor."""
+
+MAX_MODULES, MAX_BESIDE_PACKAGES = 20, 10
 
 METHOD_SIBLINGS = frozenset({"rfga.methods", "rfga.methods.base", "rfga.methods.cam"})
 LAYERS_WITH_OPTIONS = frozenset({"nn", "methods"})  # the arguments of their constructors are options
@@ -121,6 +137,41 @@ def wrong_imports(modules: Modules) -> list[str]:
             if layer not in allowed or sibling:
                 problems.append(f"{module.path}: {module.layer} may not import {name}")
     return problems
+
+
+def imports_upstairs(modules: Modules) -> list[str]:
+    """Imports from a room of ``engine`` into one on its own floor or above."""
+    floor_of = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+    problems = []
+    for module in modules.values():
+        room = room_of(module.name)
+        if room and room not in floor_of:
+            problems.append(f"{module.path}: {room} has no floor: give it one in FLOORS")
+            continue
+        for name in sorted(imported(module, modules)):
+            other = room_of(name)
+            if room and other not in ("", room) and floor_of.get(other, len(FLOORS)) >= floor_of[room]:
+                problems.append(
+                    f"{module.path}: {room} may not import {name}, which is no floor below: move what both "
+                    "need down to the room whose job it is, or the caller up"
+                )
+    return problems
+
+
+def room_of(module_name: str) -> str:
+    """``rfga.engine.run.config`` -> ``run``; "" outside of ``engine``."""
+    parts = module_name.split(".")
+    return parts[2] if parts[1:2] == ["engine"] and len(parts) > 2 else ""
+
+
+def crowded_folders(modules: Modules) -> list[str]:
+    """Folders of more than 20 modules, and more than 10 files beside the packages at the top."""
+    counts = Counter(Path(module.path).parent.as_posix() for module in modules.values())
+    return [
+        f"{folder}: {count} modules (limit {limit}): find what they do in rooms of its own"
+        for folder, count in counts.items()
+        if count > (limit := MAX_BESIDE_PACKAGES if folder == "." else MAX_MODULES)
+    ]
 
 
 def import_cycles(modules: Modules) -> list[str]:

@@ -55,7 +55,7 @@ def test_every_public_name_stands_on_the_api_page() -> None:
 
 
 def test_the_methods_page_says_what_the_command_says() -> None:
-    from rfga.engine.building.workflow import method_rows, option_rows
+    from rfga.engine.run.options import method_rows, option_rows
     from rfga.methods import METHODS
 
     page = hook().methods()

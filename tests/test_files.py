@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +13,10 @@ import pytest
 
 from rfga.files import (
     StorageError,
+    claimed,
+    held_in,
+    is_output,
+    mark_output,
     remove_leftovers,
     replacing,
     replacing_folder,
@@ -210,3 +215,33 @@ def test_a_file_system_that_cannot_sync_is_no_error(tmp_path: Path, monkeypatch:
     with pytest.raises(StorageError, match="No space left"), replacing(tmp_path / "a.txt"):
         pass
     assert not list(tmp_path.iterdir())
+
+
+def test_an_output_folder_is_marked_and_its_marks_are_not_counted(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    mark_output(tmp_path / "out")
+    (tmp_path / "out" / "b.txt").touch()
+    assert (is_output(tmp_path / "out"), is_output(tmp_path / "photos")) == (True, False)
+    with claimed(tmp_path / "out", "a test"):
+        assert held_in(tmp_path / "out") == ["b.txt"]
+
+
+def test_what_fails_before_anything_is_made_leaves_no_mark(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no data"), claimed(tmp_path / "out", "a test"):
+        raise ValueError("no data")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_killed_process_frees_its_folder(tmp_path: Path) -> None:
+    work = (
+        "import sys, time\nfrom pathlib import Path\nfrom rfga.files import claimed\n"
+        "with claimed(Path(sys.argv[1]), 'a test'):\n    print('in', flush=True)\n    time.sleep(600)"
+    )
+    with subprocess.Popen([sys.executable, "-c", work, tmp_path], stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        with pytest.raises(UserError, match="expected one a test at a time"), claimed(tmp_path, "a test"):
+            pass
+        other.kill()
+    with claimed(tmp_path, "a test"):
+        pass

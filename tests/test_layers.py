@@ -72,6 +72,33 @@ def test_what_the_table_allows_is_allowed() -> None:
     assert not rules.wrong_imports(modules)
 
 
+def test_rooms_of_the_engine_reach_down_only() -> None:
+    none_of(rules.imports_upstairs(MODULES))
+    rooms = {rules.room_of(name) for name in MODULES} - {""}
+    assert rooms == frozenset().union(*rules.FLOORS)
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("engine__run__x", "def f():\n    from rfga.engine.learning.train import y"),
+        ("engine__export__x", "from rfga.engine.serve.page import y"),  # on its own floor
+        ("engine__cellar__x", "import os"),
+    ],
+)
+def test_an_import_upstairs_is_found(path: str, text: str) -> None:
+    allowed = "from rfga.engine.run.config import y\nfrom rfga.engine.serve import desk"
+    (problem,) = rules.imports_upstairs(made_of(engine__serve__page=allowed, **{path: text}))
+    assert problem.startswith(path.replace("__", "/") + ".py: ")
+
+
+def test_no_folder_is_crowded() -> None:
+    none_of(rules.crowded_folders(MODULES))
+    assert not rules.crowded_folders(made_of(**{f"data__x{i}": "" for i in range(20)}))
+    assert rules.crowded_folders(made_of(**{f"data__x{i}": "" for i in range(21)}))
+    assert rules.crowded_folders(made_of(**{f"x{i}": "" for i in range(11)}))
+
+
 def test_no_module_imports_itself_by_way_of_others() -> None:
     none_of(rules.import_cycles(MODULES))
     cycle = made_of(

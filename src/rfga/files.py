@@ -24,7 +24,7 @@ from rfga.types import UserError
 
 _LEFTOVER_SUFFIX = ".tmp"
 _LEFTOVER = re.compile(r"\.[0-9a-f]{32}\.tmp")
-_MARK, _LOCK = ".rfga", ".rfga.lock"
+_MARK = ".rfga"  # in folders that a command of ours made, locked while it works there
 _JOURNAL = ".journal.jsonl"  # of a run of localize that was made before there was a mark
 # Codes of a disk that takes nothing more: full, over its quota (of blocks or of a file), read-only, broken.
 _OF_STORAGE = frozenset(
@@ -174,12 +174,8 @@ def claimed(folder: Path, command: str) -> Iterator[None]:
     Example:
         >>> import tempfile
         >>> folder = Path(tempfile.mkdtemp()) / "boxes"
-        >>> with claimed(folder, "rfga build"), claimed(folder, "rfga build"):
-        ...     pass
-        Traceback (most recent call last):
-        ...
-        rfga.types.UserError: expected one rfga build at a time in ..., found that another one works there...
-        >>> is_output(folder)
+        >>> with claimed(folder, "rfga build"):
+        ...     is_output(folder)
         True
     """
     from filelock import FileLock, Timeout
@@ -187,7 +183,7 @@ def claimed(folder: Path, command: str) -> Iterator[None]:
     mark_output(folder)
     with ExitStack() as held:
         try:
-            held.enter_context(FileLock(folder / _LOCK, timeout=0))
+            held.enter_context(FileLock(folder / _MARK, timeout=0))
         except Timeout as error:
             raise UserError(
                 f"expected one {command} at a time in {folder}, found that another one works there: wait "
@@ -195,7 +191,13 @@ def claimed(folder: Path, command: str) -> Iterator[None]:
             ) from error
         except (OSError, RuntimeError):
             pass  # some network file systems know no locks
-        yield
+        try:
+            yield
+        except BaseException:
+            if not held_in(folder):  # nothing was made, so nothing is left
+                (folder / _MARK).unlink(missing_ok=True)
+            raise
+    mark_output(folder)  # on some systems the lock takes its file along
 
 
 def mark_output(folder: Path) -> None:
@@ -205,9 +207,10 @@ def mark_output(folder: Path) -> None:
         UserError: it cannot be written.
     """
     mark = make_folder(folder) / _MARK
-    if not mark.exists():
-        with replacing(mark) as temporary:
-            temporary.write_text("made by rfga: nothing in this folder is taken for photographs\n")
+    try:
+        mark.touch()
+    except OSError as error:
+        raise _unwritable(mark, error) from error
 
 
 def is_output(folder: Path) -> bool:
@@ -216,9 +219,9 @@ def is_output(folder: Path) -> bool:
 
 
 def held_in(folder: Path) -> list[str]:
-    """Names of what lies in an output folder, without marks and leftovers of our own, sorted."""
+    """Names of what lies in an output folder, without the mark and leftovers of our own, sorted."""
     names = (path.name for path in folder.iterdir())
-    return sorted(name for name in names if name not in (_MARK, _LOCK) and not is_leftover(name))
+    return sorted(name for name in names if name != _MARK and not is_leftover(name))
 
 
 def make_folder(path: Path) -> Path:

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from rfga.data import open_dataset
+from rfga.data.checks.readable import require_trainable
 from rfga.data.folder import FolderDataset
 from rfga.files import mark_output
 from rfga.types import UserError
@@ -151,6 +152,22 @@ def test_folders_that_are_nobodys_are_no_classes(tmp_path: Path) -> None:
     assert [sample.image_id for sample in dataset.samples("train")] == ["cat/0.jpg", "dog/0.jpg"]
 
 
+def test_classes_one_level_deeper_are_told(tmp_path: Path) -> None:
+    put(tmp_path, ["things/cat/0.jpg", "things/dog/0.jpg"])
+    (note,) = FolderDataset(tmp_path).notes
+    assert f"give {tmp_path / 'things'} if these are the classes" in note
+    with pytest.raises(UserError, match=r"found only 'things' in .*give .*things if these are the classes"):
+        require_trainable(FolderDataset(tmp_path))
+    assert FolderDataset(put(tmp_path, ["things/1.jpg"])).notes == ()
+
+
+def test_a_class_of_pictures_that_are_not_read(tmp_path: Path) -> None:
+    put(tmp_path, ["cat/0.jpg", "dog/0.jpg"])
+    (tmp_path / "dog" / "0.jpg").rename(tmp_path / "dog" / "0.cr2")
+    with pytest.raises(UserError, match=r"found none in dog .*found 1 that end in \.cr2, left out: convert"):
+        require_trainable(FolderDataset(tmp_path))
+
+
 def test_output_is_no_input(tmp_path: Path) -> None:
     put(tmp_path, ["cat/0.jpg", "dog/0.jpg", "dog/found/pictures/0.jpg.jpg", "boxes/pictures/0.jpg.jpg"])
     mark_output(tmp_path / "boxes")
@@ -174,7 +191,11 @@ def test_links_are_followed_but_not_in_a_circle(tmp_path: Path) -> None:
     assert dataset.classes == ("cat", "dog", "hound")
     names = [sample.image_id for sample in dataset.samples("train")]
     assert names == ["cat/0.jpg", "cat/more/1.jpg", "cat/self.jpg", "dog/0.jpg", "hound/0.jpg"]
-    assert "found dog and hound in" in dataset.notes[0]
+    assert f"found that by a link {photos / 'dog'} is of dog and hound" in dataset.notes[0]
+    (photos / "cat" / "hounds").symlink_to(photos / "dog")
+    again = FolderDataset(photos)
+    assert [s.image_id for s in again.samples("train") if s.label == 0][1] == "cat/hounds/0.jpg"
+    assert f"{photos / 'dog'} is of cat and dog and hound: its photographs count for each" in again.notes[0]
 
 
 def test_class_folders_without_splits_are_train(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ CONTEXT: Any = multiprocessing.get_context("forkserver") if sys.platform == "lin
 inherits threads, as those of the test's own process would once it has trained."""
 if CONTEXT is not None:
     CONTEXT.set_forkserver_preload(
-        ["tests.engine.crew", "rfga.engine.building.workflow", "rfga.engine.localizing.localize"]
+        ["tests.engine.crew", "rfga.engine.building.train", "rfga.engine.localizing.localize"]
     )
 
 Prepare = Callable[[int], None]

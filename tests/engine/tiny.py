@@ -12,8 +12,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from rfga.engine.building.workflow import TrainCommand, train_and_report
-from rfga.engine.run.config import RunPolicy, Runtime
+from rfga.engine.building.train import TrainCommand, train_and_report
+from rfga.engine.run.config import RunPolicy
+from rfga.engine.runtime.machine import Runtime
 
 SETTINGS: dict[str, Any] = {
     "method": "cam",

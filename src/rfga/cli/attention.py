@@ -8,7 +8,7 @@ from typing import Any, get_args
 from jsonargparse import ArgumentParser
 
 from rfga.cli.printing import print_table, say, tell, warn
-from rfga.engine.run.config import Device
+from rfga.engine.runtime.machine import Device
 
 LISTED = 20  # of photographs in the printed table
 

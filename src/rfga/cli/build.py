@@ -80,6 +80,8 @@ def _print(built: Any, values: dict[str, Any]) -> None:
     if len(summary.failed) > LISTED:
         warn(f"failed: {len(summary.failed) - LISTED} more, in boxes/summary.json")
     print_summary(summary, built.out / "boxes")
+    for note in built.notes:
+        tell(f"note: {note}")
     say(values, built.threshold)
     tell("look at first:")
     if built.findings:

@@ -38,7 +38,8 @@ LISTED = 10  # of photographs that were left out or failed
 
 
 def _train(values: dict[str, Any], explicit: set[str]) -> None:
-    from rfga.engine.building.workflow import TrainCommand, recipe_line, train_and_report
+    from rfga.engine.building.train import TrainCommand, train_and_report
+    from rfga.engine.evaluating.command import recipe_line
     from rfga.engine.learning.loggers import logger_names
 
     command = TrainCommand(
@@ -59,7 +60,7 @@ def _train(values: dict[str, Any], explicit: set[str]) -> None:
 
 
 def _evaluate(values: dict[str, Any], explicit: set[str]) -> None:
-    from rfga.engine.building.workflow import EvaluateCommand, evaluate_run, recipe_line
+    from rfga.engine.evaluating.command import EvaluateCommand, evaluate_run, recipe_line
     from rfga.engine.evaluating.report import evaluation_notes
 
     file = writable(values["json"])
@@ -83,7 +84,7 @@ def _evaluate(values: dict[str, Any], explicit: set[str]) -> None:
 
 
 def _localize(values: dict[str, Any], explicit: set[str]) -> None:
-    from rfga.engine.building.workflow import LocalizeCommand, localize_paths
+    from rfga.engine.localizing.localize import LocalizeCommand, localize_paths
     from rfga.engine.localizing.output import LocalizeOptions
 
     file = writable(values["json"])
@@ -189,7 +190,7 @@ def _benchmark(values: dict[str, Any], explicit: set[str]) -> None:
 
 
 def _methods(values: dict[str, Any], explicit: set[str]) -> None:
-    from rfga.engine.building.workflow import method_rows, option_rows
+    from rfga.engine.run.options import method_rows, option_rows
 
     if values["name"] is None:
         print_table(("method", "what it is"), method_rows())

@@ -110,7 +110,7 @@ def _check(values: dict[str, Any], explicit: set[str]) -> None:
         found_rows,
         write_check,
     )
-    from rfga.files import require_writable, write_json
+    from rfga.files import held_in, mark_output, require_writable, write_json
 
     out = optional_path(values["out"])
     pages = [Path(values["html"])] if values["html"] else []
@@ -119,6 +119,8 @@ def _check(values: dict[str, Any], explicit: set[str]) -> None:
         pages, files = [*pages, out / "check.html"], [*files, out / "check.json"]
     for path in (*pages, *files):
         require_writable(path)
+    if out is not None and not held_in(out):
+        mark_output(out)  # a folder of its own, which may lie among the photographs
     check = check_data(
         CheckCommand(
             data=values["data"],

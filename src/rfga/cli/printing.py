@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from rfga.output.benchmark.table import BenchmarkTable
 
 
+_CLASS_FROM = {"folder": "of the folder", "file": "of the file of labels", "predicted": "the most probable"}
+
+
 def say(values: Mapping[str, Any], text: str) -> None:
     """Print a line unless ``--quiet`` was given."""
     if not values.get("quiet"):
@@ -36,6 +39,11 @@ def print_summary(summary: Summary, out: str | Path) -> None:
         f"{summary.inputs} photographs: {summary.done} done, {summary.skipped} skipped (done before), "
         f"{len(summary.failed)} failed; {summary.without_box} without a box; in {out}"
     )
+    if summary.class_from:
+        counts = ", ".join(f"{_CLASS_FROM[name]} {count}" for name, count in summary.class_from.items())
+        tell(f"class that is boxed: {counts}")
+    for note in summary.notes:
+        tell(f"note: {note}")
 
 
 def print_metrics(evaluations: Sequence[Mapping[str, Any]]) -> None:

@@ -8,7 +8,8 @@ from typing import Any, get_args
 from jsonargparse import ArgumentParser
 
 from rfga.cli.printing import tell, warn
-from rfga.engine.run.config import POSTHOC_NAMES, Device, Normalisation
+from rfga.engine.run.config import POSTHOC_NAMES, Normalisation
+from rfga.engine.runtime.machine import Device
 
 
 def add_serve(command: ArgumentParser) -> None:

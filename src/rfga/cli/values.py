@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 from rfga.types import UserError
 
 if TYPE_CHECKING:
-    from rfga.engine.run.config import RunPolicy, Runtime
+    from rfga.engine.run.config import RunPolicy
+    from rfga.engine.runtime.machine import Runtime
 
 
 def runtime_of(values: Mapping[str, Any]) -> Runtime:
     """Where to compute, and how much to print."""
-    from rfga.engine.run.config import Runtime
+    from rfga.engine.runtime.machine import Runtime
 
     return Runtime(
         device=values["device"],

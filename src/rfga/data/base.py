@@ -84,3 +84,11 @@ class Dataset(ABC):
             UserError: it cannot be used.
         """
         self.image(sample)
+
+
+def known_truth(dataset: Dataset, sample: Sample) -> Truth | None:
+    """Boxes or a mask of a photograph; None where nothing is known, or what is known does not fit."""
+    try:
+        return dataset.truth(sample)
+    except UserError:
+        return None

@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 from rfga.data.base import Dataset, canonical_split
-from rfga.data.folder_notes import layout_notes, loose_photographs, same_names, unread
+from rfga.data.folder_notes import layout_notes, loose_photographs, of_two_classes, same_names, unread
 from rfga.data.formats import IMAGE_SUFFIXES, OTHER_PICTURES
 from rfga.data.images import read_image
 from rfga.data.spelling import class_key, nearly_same
@@ -68,9 +68,7 @@ class FolderDataset(Dataset):
                     f"expected photographs in {self.root / truth_split} for the truth {truth}, found none: "
                     "add them or choose another split"
                 )
-            # What names two photographs says nothing of either.
-            twice = same_names(sample.image_id for sample in samples)
-            image_ids = [sample.image_id for sample in samples if sample.image_id not in twice]
+            image_ids = [sample.image_id for sample in samples]
             self.truth_reader = open_truth(Path(truth), self._split_folders[truth_split], image_ids)
 
     def samples(self, split: str) -> Sequence[Sample]:
@@ -138,16 +136,19 @@ class FolderDataset(Dataset):
 
     def _scan(self, folder: Path) -> Iterator[Sample]:
         present, left_out, names = class_folders(folder), dict[str, int](), list[str]()
+        places: dict[tuple[Path, str], None] = {}
         for label, key in enumerate(self.classes):
             for name in present.get(key, ()):
                 for image in sorted(find_images(folder / name, IMAGE_SUFFIXES | OTHER_PICTURES)):
                     image_id = f"{name}/{image}"
                     if is_picture(image):
                         names.append(image_id)
+                        places[(folder / image_id).parent, key] = None
                         yield Sample(image_id, folder / image_id, label)
                     else:
                         ending = Path(image).suffix.lower()
                         left_out[ending] = left_out.get(ending, 0) + 1
+        self.notes += tuple(of_two_classes(places))
         if left_out:
             self.notes += (unread(left_out, f"{folder}"),)
         if twice := same_names(names):

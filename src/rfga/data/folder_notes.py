@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -44,6 +45,9 @@ def layout_notes(
     for folder in splits.values():
         yield from _one_of_several(folder)
     yield from _alike(classes)
+    first = next(iter(splits.values()))
+    if len(classes) == 1:
+        yield from _one_level_deeper(first)
 
 
 def loose_photographs(root: Path, splits: Mapping[str, Path]) -> Iterator[str]:
@@ -58,23 +62,42 @@ def loose_photographs(root: Path, splits: Mapping[str, Path]) -> Iterator[str]:
 
 
 def _one_of_several(folder: Path) -> Iterator[str]:
-    """Class folders that are one by a link, and classes whose photographs lie in two folders."""
-    places: dict[Path, str] = {}
-    keys: dict[str, str] = {}
+    """Classes whose photographs lie in two folders."""
+    counts = Counter(map(class_key, subfolders(folder)))
+    for key in (key for key, count in counts.items() if count > 1):
+        yield (
+            f"expected one folder for each class, found two in {folder} called {key} that differ in how "
+            "their letters are composed alone: both count for the class"
+        )
+
+
+def of_two_classes(folders: Iterable[tuple[Path, str]]) -> Iterator[str]:
+    """Folders whose photographs count for several classes, because a link leads to them.
+
+    Args:
+        folders: each folder with photographs, and the class that they count for; pairs may come again.
+    """
+    classes: dict[str, dict[str, None]] = {}
+    for folder, name in dict.fromkeys(folders):
+        classes.setdefault(os.path.realpath(folder), {})[name] = None
+    for place, names in classes.items():
+        if len(names) > 1:
+            yield (
+                f"expected a folder of its own for each class, found that by a link {place} is of "
+                f"{' and '.join(names)}: its photographs count for each"
+            )
+
+
+def _one_level_deeper(folder: Path) -> Iterator[str]:
+    """The only class has no photograph of its own, but folders of them, which may be meant as the classes."""
     for name in subfolders(folder):
-        place, key = (folder / name).resolve(), class_key(name)
-        if place in places:
+        only = folder / name
+        inside = [inner for inner in subfolders(only) if _holds_images(only / inner)]
+        if len(inside) > 1 and not any(is_picture(entry.name) for entry in list_folder(only)):
             yield (
-                f"expected a folder of its own for each class, found {places[place]} and {name} in {folder} "
-                "to be one by a link: its photographs count for both"
+                f"expected class folders in {folder}, found one, {name}, whose photographs lie in folders of "
+                f"their own ({_some(inside)}): give {only} if these are the classes"
             )
-        elif key in keys:
-            yield (
-                f"expected one folder for each class, found two in {folder} called {key} that differ in how "
-                "their letters are composed alone: both count for the class"
-            )
-        places.setdefault(place, name)
-        keys.setdefault(key, name)
 
 
 def _alike(classes: Sequence[str]) -> Iterator[str]:

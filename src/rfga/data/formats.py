@@ -31,6 +31,8 @@ OTHER_PICTURES = frozenset(
 ) | ((_HEIF | _AVIF) - IMAGE_SUFFIXES)
 """Endings of pictures that are not read here, compared in lower case."""
 
+# Of these Pillow would read the small preview as the photograph.
+_RAW = frozenset({".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf"})
 _PILLOW_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "PPM", "JPEG2000")
 _TIFF_HEADS = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 # Brands in the header of a file of the ISO family.
@@ -65,6 +67,16 @@ def how_to_read(name: str) -> str:
     return _INSTALL_HEIF if ending in _HEIF else _INSTALL_AVIF if ending in _AVIF else "convert it to JPEG"
 
 
+def require_no_raw(path: Path) -> None:
+    """Refuse a camera's raw file.
+
+    Raises:
+        UnreadableError: it is one by its name.
+    """
+    if path.suffix.lower() in _RAW:
+        raise _not_read_here(path, "is of a kind that is not read", how_to_read(path.name))
+
+
 def unidentified(head: bytes, path: Path) -> UnreadableError:
     """The error of a file that Pillow does not know, by its first bytes, whatever it is called.
 
@@ -77,6 +89,8 @@ def unidentified(head: bytes, path: Path) -> UnreadableError:
         return _not_read_here(path, "is HEIC", _INSTALL_HEIF)
     if brand in _AVIF_BRANDS and not _READS_AVIF:
         return _not_read_here(path, "is AVIF", _INSTALL_AVIF)
+    if path.suffix.lower() in OTHER_PICTURES - _HEIF - _AVIF:
+        return _not_read_here(path, "is of a kind that is not read", how_to_read(path.name))
     if head.startswith(_TIFF_HEADS):
         return _not_read_here(
             path, "is a TIFF of another kind, or has a damaged beginning", "save it with 8 or 16 bits a value"

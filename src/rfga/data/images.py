@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from rfga.data.formats import pillow_formats, unidentified
-from rfga.data.orientation import orientation, turned, upright_size
+from rfga.data.formats import pillow_formats, require_no_raw, unidentified
+from rfga.data.orientation import orientation, stated_turn, turned, upright_size
 from rfga.data.png_metadata import without_bad_metadata
 from rfga.data.unreadable import UnreadableError
 from rfga.types import ByteArray, UserError
@@ -83,6 +83,16 @@ def read_size(path: Path) -> tuple[int, int]:
         return upright_size(image, path)
 
 
+def is_turned(path: Path) -> bool:
+    """Whether a viewer turns or mirrors a photograph's pixels, from the header.
+
+    Raises:
+        UserError: the header cannot be read as that of an image.
+    """
+    with opened(path) as image:
+        return stated_turn(image, path) != 1
+
+
 def upright(loaded: Image.Image) -> Image.Image:
     """The first frame of a decoded image file as a viewer shows it, RGB on white."""
     # Asked after decoding, because PNG may carry it behind the pixels and Pillow turns TIFF by itself.
@@ -108,6 +118,7 @@ def opened(path: Path) -> Iterator[Image.Image]:
         with path.open("rb") as file, _SILENCE:
             if not file.read(1):
                 raise UnreadableError(f"expected an image, found the empty file {path}: replace or remove it")
+            require_no_raw(path)
             yield _identify(file, path)
     except UserError:
         raise

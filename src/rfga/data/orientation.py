@@ -37,12 +37,17 @@ def turned(pixels: Image.Image, orientation: int) -> Image.Image:
 def upright_size(image: Image.Image, path: Path) -> tuple[int, int]:
     """Height and width (H, W) that an opened image file, not decoded yet, has as a viewer shows it."""
     width, height = image.size
-    if image.format == "PNG" and not _png_may_be_turned(image, path):
-        return height, width  # asked for its metadata, a PNG would be decoded
-    on_its_side = orientation(image) in _ON_ITS_SIDE
+    on_its_side = stated_turn(image, path) in _ON_ITS_SIDE
     if image.format == "TIFF" and ExifTags.Base.Orientation in getattr(image, "tag_v2", ()):
         on_its_side = False  # Pillow's size of it is upright already
     return (width, height) if on_its_side else (height, width)
+
+
+def stated_turn(image: Image.Image, path: Path) -> int:
+    """The orientation of an opened image file, not decoded yet."""
+    if image.format == "PNG" and not _png_may_be_turned(image, path):
+        return 1  # asked for its metadata, a PNG would be decoded
+    return orientation(image)
 
 
 def _png_may_be_turned(image: Image.Image, path: Path) -> bool:

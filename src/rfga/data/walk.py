@@ -1,13 +1,13 @@
 """What lies in folders of photographs: one walk with one rule, for training and localizing alike.
 
-Links to files and folders are followed. Left out are a folder that is reached again from inside itself, what
-systems and other programs put there for themselves, and folders that a command of ours made.
+Links to files and folders are followed. Left out are links to a folder that they lie in, what systems and
+other programs put there for themselves, and folders that a command of ours made.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -71,21 +71,17 @@ def is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def subfolders(folder: Path) -> list[str]:
-    """Names of the folders in a folder, sorted, but those that a command of ours made.
+    """Names of the folders in a folder, sorted, but for links to where they lie and for output of ours.
 
     Raises:
         UserError: it cannot be listed.
     """
-    return [e.name for e in list_folder(folder) if is_folder(e) and not is_output(Path(e.path))]
-
-
-class _Step(NamedTuple):
-    """A folder on the way."""
-
-    prefix: str  # its path below the first folder, with a slash behind it
-    folder: Path
-    above: tuple[tuple[int, int], ...]  # device and number of the folders that it lies in
-    links: int  # that were followed
+    above = _way_to(folder)
+    return [
+        entry.name
+        for entry in list_folder(folder)
+        if is_folder(entry) and not is_output(Path(entry.path)) and not _leads_around(entry, above)
+    ]
 
 
 def find_images(folder: Path, suffixes: Collection[str] = IMAGE_SUFFIXES) -> Iterator[str]:
@@ -94,33 +90,49 @@ def find_images(folder: Path, suffixes: Collection[str] = IMAGE_SUFFIXES) -> Ite
     Raises:
         UserError: a folder cannot be listed, or more than ``MOST_LINKS`` links follow one another.
     """
-    steps = [_Step("", folder, (), 0)]
+    steps = [_Step("", folder, _way_to(folder), 0)]
     while steps:
         step = steps.pop()
-        entries = list_folder(step.folder)
-        above = (*step.above, _identity(step.folder))
-        for entry in entries:
-            if is_folder(entry):
-                path = Path(entry.path)
-                links = step.links + entry.is_symlink()
-                if is_output(path) or (links and _identity(path) in above):
-                    continue
-                if links > MOST_LINKS:
-                    raise UserError(
-                        f"expected at most {MOST_LINKS} links to folders on the way to a photograph, found "
-                        f"more at {path}: put the folder there instead"
-                    )
-                steps.append(_Step(f"{step.prefix}{entry.name}/", path, above, links))
-            elif is_picture(entry.name, suffixes):
-                yield step.prefix + entry.name
+        for entry in list_folder(step.folder):
+            if not is_folder(entry):
+                if is_picture(entry.name, suffixes):
+                    yield step.prefix + entry.name
+            elif not is_output(Path(entry.path)) and not _leads_around(entry, step.above):
+                steps.append(step.into(entry))
 
 
-def _identity(folder: Path) -> tuple[int, int]:
-    """The same for the same folder, by whatever links it is reached."""
-    try:
-        held = folder.stat()
-    except OSError as error:
-        raise UserError(
-            f"expected a folder that can be listed, found {folder} ({error.strerror}): check its name"
-        ) from error
-    return held.st_dev, held.st_ino
+class _Step(NamedTuple):
+    """A folder on the way."""
+
+    prefix: str  # its path below the first folder, with a slash behind it
+    folder: Path
+    above: tuple[Path, ...]  # where it and the folders on the way to it really are
+    links: int  # that were followed
+
+    def into(self, entry: os.DirEntry[str]) -> _Step:
+        path, links = Path(entry.path), self.links + _is_link(entry)
+        if links > MOST_LINKS:
+            raise UserError(
+                f"expected at most {MOST_LINKS} links to folders on the way to a photograph, found more at "
+                f"{path}: put the folder there instead"
+            )
+        place = path.resolve() if _is_link(entry) else self.above[0] / entry.name
+        return _Step(f"{self.prefix}{entry.name}/", path, (place, *self.above), links)
+
+
+def _way_to(folder: Path) -> tuple[Path, ...]:
+    absolute = folder.absolute()
+    return tuple(path.resolve() for path in (absolute, *absolute.parents))
+
+
+def _leads_around(entry: os.DirEntry[str], above: Sequence[Path]) -> bool:
+    """Whether an entry is a link to a folder that holds one of those on the way to it."""
+    if not _is_link(entry):
+        return False
+    target = Path(entry.path).resolve()
+    return any(target == place or target in place.parents for place in above)
+
+
+def _is_link(entry: os.DirEntry[str]) -> bool:
+    is_junction = getattr(entry, "is_junction", None)  # of Windows, from Python 3.12 on
+    return entry.is_symlink() or bool(is_junction and is_junction())

@@ -114,10 +114,8 @@ def test_a_file_of_other_photographs_is_one_finding(folders: Path) -> None:
 
 ENTRIES: dict[str, tuple[str, Any]] = {
     "an id and a file_name": ("images", {"id": 99}),
-    "an id of its own": ("images", {"id": 0, "file_name": "cat/9.jpg"}),
-    "each photograph once": ("images", {"id": 99, "file_name": "cat/0.jpg"}),
     "an id and a name": ("categories", {"name": "eel"}),
-    "an image_id in": ("annotations", {"bbox": [1, 2, 3, 4]}),
+    "an image_id out of": ("annotations", {"bbox": [1, 2, 3, 4]}),
     "an image_id out of the images": ("annotations", {"image_id": 99, "bbox": [1, 2, 3, 4]}),
     "a category_id out of": ("annotations", {"image_id": 0, "category_id": [], "bbox": [1, 2, 3, 4]}),
 }
@@ -139,12 +137,36 @@ def test_malformed_entries(said: str, folders: Path) -> None:
     assert [one.kind for one in truth_found(folders, path)] == ["truth_entry"]
 
 
+@pytest.mark.parametrize("entry", [{"id": 0, "file_name": "cat/9.jpg"}, {"id": 99, "file_name": "cat/0.jpg"}])
+def test_of_two_entries_of_one_image_neither_is_believed(entry: dict[str, Any], folders: Path) -> None:
+    path = write_coco(folders / "boxes.json", good_boxes())
+    content = json.loads(path.read_text())
+    content["images"].append(entry)
+    path.write_text(json.dumps(content))
+    found = truth_found(folders, path)
+    assert [one.kind for one in found] == ["truth_entry"] * 3 + ["without_truth"]
+    assert "expected each image once" in found[0].sentence
+    assert "an image_id out of the images" in found[2].sentence
+    assert found[3].file == "val/cat/0.jpg"
+
+
 def test_outlines_of_groups_are_left_out(folders: Path) -> None:
     path = write_coco(folders / "boxes.json", good_boxes())
     content = json.loads(path.read_text())
     content["annotations"].append({"image_id": 0, "category_id": 0, "iscrowd": 1, "bbox": [900, 0, 9, 9]})
     path.write_text(json.dumps(content))
-    assert truth_found(folders, path) == []
+    (one,) = truth_found(folders, path)
+    assert (one.kind, one.severity) == ("truth_left_out", "note")
+    assert "found 1 marked iscrowd" in one.sentence
+
+
+def test_outlines_of_groups_alone_are_why_nothing_is_known(folders: Path) -> None:
+    path = write_coco(folders / "boxes.json", good_boxes())
+    path.write_text(path.read_text().replace('"bbox"', '"iscrowd": 1, "bbox"'))
+    left_out, unusable = truth_found(folders, path)
+    assert (left_out.kind, unusable.kind) == ("truth_left_out", "truth_unusable")
+    assert "found none: expected boxes of single objects, found 6 marked iscrowd" in unusable.sentence
+    assert "set iscrowd to 0" in unusable.sentence
 
 
 @pytest.mark.parametrize("text", ["{", '{"images": 3, "annotations": []}', '{"images": []}'])

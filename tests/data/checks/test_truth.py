@@ -10,9 +10,10 @@ from rfga.data.checks.survey import take_survey
 from rfga.data.checks.truth import ENTRY_BY_ENTRY, truth_findings
 from rfga.data.synthetic.dataset import SyntheticDataset
 from rfga.data.synthetic.files import write_class_folders
-from rfga.data.truth.readers import READERS
+from rfga.data.truth.readers import READERS, open_truth
 from rfga.types import UserError
 from tests.data.checks.folders_to_check import CLASSES, HEIGHT, WIDTH, clean_folders, truth_found, truth_kinds
+from tests.data.truth import test_names
 from tests.made_benchmarks import write_benchmark, write_lists
 
 
@@ -143,3 +144,20 @@ def test_other_formats_are_checked_photograph_by_photograph(folders: Path) -> No
         ("box_over_edge", "voc"),
         ("without_truth", "val/dog/2.jpg"),
     ]
+
+
+@pytest.mark.parametrize("written", ["{}", "val/{}", "images/val/{}", "train/{}", "bird/{}", "CAT"])
+@pytest.mark.parametrize("kind", test_names.KINDS)
+def test_the_check_and_the_readers_know_the_same_photographs(kind: str, written: str, folders: Path) -> None:
+    """What ``data check`` finds no truth for, ``evaluate`` has none for either, and the other way round."""
+    ids = [f"{name}/{number}.jpg" for name in CLASSES for number in range(3)]
+    odd = "CAT/0.jpg" if written == "CAT" else written.format(ids[0])
+    named = [(odd, "cat"), *((image_id, image_id.partition("/")[0]) for image_id in ids[1:])]
+    truth = test_names.KINDS[kind](folders, named)
+    found = truth_found(folders, truth)
+    reader = open_truth(truth, folders / "val", ids)
+    without = tuple(one.file.removeprefix("val/") for one in found if one.kind == "without_truth")
+    assert without == reader.images_without_truth
+    assert tuple(one.file for one in found if one.kind == "truth_of_nothing") == reader.missing_images
+    told = {"truth_left_out", "truth_spelling", "truth_entry"}
+    assert {one.kind for one in found} & told == {kind for kind, _ in reader.remarks}

@@ -105,6 +105,23 @@ def test_damaged_lists_are_told_in_one_sentence(tmp_path: Path, files: dict[str,
         read_metadata(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["image_sizes.txt", "class_labels.txt"])
+def test_two_lines_that_contradict_each_other_are_refused(tmp_path: Path, name: str) -> None:
+    held = {
+        "localization.txt": "a.jpg,1,2,3,4\n",
+        "image_sizes.txt": "a.jpg,60,40\n",
+        "class_labels.txt": "a.jpg,1\n",
+    }
+    for file, text in held.items():
+        (tmp_path / file).write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert read_metadata(tmp_path).sizes_hw == {"a.jpg": (40, 60)}
+    (tmp_path / name).write_text(held[name] * 2)
+    assert read_metadata(tmp_path).labels == {"a.jpg": 1}
+    (tmp_path / name).write_text(held[name] + held[name].replace("1", "2").replace("60", "61"))
+    with pytest.raises(UserError, match=r"expected each image once, found 'a\.jpg' again with another value"):
+        read_metadata(tmp_path)
+
+
 def test_masks_are_united_and_objects_win_over_ignored_pixels(tmp_path: Path) -> None:
     left, top = np.zeros((20, 40), np.uint8), np.zeros((20, 40), np.uint8)
     left[:, :10], top[:5] = 255, 255

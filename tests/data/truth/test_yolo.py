@@ -58,7 +58,7 @@ def test_fractions_become_pixels_and_outlines_boxes(val: Path, tmp_path: Path) -
     ]  # the cat is not this photograph's class
     assert reader.truth(IDS[3]) is None
     assert known(reader) == {IDS[2]}
-    assert reader.missing_images == ("dog/gone",)
+    assert reader.missing_images == ("dog/gone.txt",)
     assert boxes(open_truth(tmp_path / "yolo" / "data.yaml", val, IDS), IDS[2])
 
 
@@ -69,13 +69,24 @@ def test_fractions_become_pixels_and_outlines_boxes(val: Path, tmp_path: Path) -
         ("labels/val/dog/e\u0301.txt", {IDS[3]}),
         ("val/labels/dog/é.txt", {IDS[3]}),
         ("labels/é.txt", {IDS[3]}),  # the only photograph of that name
-        ("labels/cat/0.txt", {IDS[0], IDS[1]}),  # Ultralytics gives both the same file
         ("labels/cat/0.png.txt", {IDS[1]}),
     ],
 )
 def test_photographs_are_found(val: Path, tmp_path: Path, file: str, expected: set[str]) -> None:
     line = "0 .5 .5 .5 .5\n1 .5 .5 .5 .5"
     assert known(open_truth(yolo(tmp_path / "yolo", {file: line}), val, IDS)) == expected
+
+
+def test_a_label_file_of_two_photographs_is_believed_of_neither(val: Path, tmp_path: Path) -> None:
+    labels = {"labels/cat/0.txt": "0 .5 .5 .5 .5", "labels/dog/é.txt": "1 .5 .5 .5 .5"}
+    reader = open_truth(yolo(tmp_path / "yolo", labels), val, IDS)
+    assert known(reader) == {IDS[3]}
+    ((kind, said),) = reader.remarks
+    assert (kind, "cat/0.txt, which may be cat/0.jpg or cat/0.png" in said) == ("truth_left_out", True)
+    (tmp_path / "yolo/labels/cat/0.png.txt").write_text("0 .5 .5 1 1")  # so the other one is of 0.jpg
+    reader = open_truth(tmp_path / "yolo", val, IDS)
+    assert boxes(reader, IDS[0]) == [[20, 10, 60, 30]]
+    assert boxes(reader, IDS[1]) == [[0, 0, 80, 40]]
 
 
 @pytest.mark.parametrize("prefix", ["./images/", "images/val/", "/home/x/images/", "C:\\images\\"])
@@ -119,7 +130,7 @@ BAD_LINES = [
     ("1 .5 .5 inf .5", "expected class x y width height"),
     ("2 .5 .5 .5 .5", "a class out of 0 to 1, found '2'"),
     ("-1 .5 .5 .5 .5", "found '-1'"),
-    ("1.0 .5 .5 .5 .5", "found '1.0'"),
+    ("1.5 .5 .5 .5 .5", "found '1.5'"),
     ("dog .5 .5 .5 .5", "found 'dog'"),
     ("1 .5 .5 0 .5", "a box with width and height"),
     ("1 .5 .5 .5 -.5", "a box with width and height"),
@@ -131,7 +142,7 @@ BAD_LINES = [
 @pytest.mark.parametrize(("line", "words"), BAD_LINES)
 def test_malformed_lines_are_one_sentence(val: Path, tmp_path: Path, line: str, words: str) -> None:
     with pytest.raises(UserError, match=words) as caught:
-        open_truth(yolo(tmp_path / "yolo", {"labels/é.txt": f"1 .5 .5 .5 .5\n{line}\n"}), val, IDS)
+        open_truth(yolo(tmp_path / "yolo", {"labels/é.txt": f"\n{line}\n"}), val, IDS)
     assert str(caught.value).startswith("expected ")
     assert "line 2 of" in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -155,7 +166,8 @@ BOMB = "a: &a [x, x]\n" + "".join(
         ("names: []", "expected 'names' as a list"),
         ("names: {cat: 0}", "expected 'names' as a list"),
         ("names: [cat, dog]\nrenamed: [a]", "expected 'renamed' from names to names"),
-        ("names: [cat, dog]\nrenamed: {a: 1}", "expected 'renamed' from names to names"),
+        ("names: [cat, dog]\nrenamed: {a: [b]}", "expected 'renamed' from names to names"),
+        ("names: [cat, [dog]]", "expected 'names' as a list"),
         (BOMB, "unreadable .its references stand for too many values."),
         (f"{BOMB}names: *k", "unreadable .its references stand for too many values."),
     ],
@@ -172,6 +184,6 @@ def test_without_label_files(val: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="in labels or val/labels, found neither"):
         open_truth(yolo(tmp_path / "yolo", {}), val, IDS)
     with pytest.raises(
-        UserError, match=r"it names 1 images, of which 0 are not there\): name label files as"
+        UserError, match=r"it names 1 images, of which 0 are not there\): mark objects in them"
     ):
         open_truth(yolo(tmp_path / "other", {"labels/é.txt": ""}), val, IDS)

@@ -16,10 +16,11 @@ from rfga.data import open_dataset
 from rfga.engine.ablation.grid import run_ablation
 from rfga.engine.ablation.plan import AblationCommand, AblationTask, make_ablation_plan
 from rfga.engine.ablation.variants import FULL
-from rfga.engine.building.workflow import EvaluateCommand, evaluate_run
+from rfga.engine.evaluating.command import EvaluateCommand, evaluate_run
 from rfga.engine.learning.train import train
 from rfga.engine.run.config import TrainConfig
 from rfga.engine.run.folder import RunFolder
+from rfga.files import held_in
 from rfga.methods.cam import CAM
 from rfga.methods.rfga import ResidualFineGrainedAttention
 from rfga.types import UserError
@@ -230,7 +231,7 @@ def test_real_grid_from_the_command_line_goes_on_after_a_stop(
     said = capsys.readouterr().out
     assert "differences to the full layer in points" in said
     assert "no layer (CAM)" in said
-    names = {path.name for path in (tmp_path / "whole").iterdir()}
+    names = set(held_in(tmp_path / "whole"))
     assert names == {"ablation.json", "ablation.html", "table.md", "table.csv", "features", "replicates"}
     with monkeypatch.context() as patch:
         losses(patch, stop_at=5)  # three steps each: in the second training

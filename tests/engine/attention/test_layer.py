@@ -15,8 +15,7 @@ from rfga.cli import main
 from rfga.engine.attention.layer import attend, find_layer, methods_with_layer
 from rfga.engine.localizing.localizer import Localizer
 from rfga.engine.run.config import TrainConfig
-from rfga.engine.run.model import build_method
-from rfga.engine.run.pixels import normalised
+from rfga.engine.run.model import build_method, normalised
 from rfga.engine.thresholds.threshold import Threshold
 from rfga.methods.rfga import ResidualFineGrainedAttention
 from rfga.nn.rfga import RFGA

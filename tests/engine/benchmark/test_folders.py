@@ -10,7 +10,7 @@ import yaml
 
 from rfga.cli import main
 from rfga.data import open_dataset
-from rfga.engine.run.config import Runtime
+from rfga.engine.runtime.machine import Runtime
 from tests.engine import tiny
 from tests.made_benchmarks import write_benchmark
 

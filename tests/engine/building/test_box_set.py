@@ -13,6 +13,7 @@ from PIL import Image
 from rfga.cli import main
 from rfga.data import open_dataset
 from rfga.engine.building.box_set import photographs_of
+from rfga.files import claimed, held_in
 from rfga.types import UserError
 
 SIZES_HW = ((48, 80), (70, 50), (64, 64))
@@ -146,3 +147,32 @@ def test_what_masks_need_is_looked_for_before_training(
     assert "expected" in capsys.readouterr().err
     assert main(["build", str(photographs), "--out", str(out), *QUICK, "--refine", "grabcutt"]) == 2
     assert not out.exists()
+
+
+def test_the_output_is_no_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``cd photos; rfga build . --out boxes``, and once more."""
+    root = write_photographs(tmp_path / "all", ("train",)) / "train"
+    monkeypatch.chdir(root)
+    for skipped in (0, 12):
+        assert main(["build", ".", "--out", "boxes", *QUICK]) == 0
+        told = json.loads(Path("boxes/build.json").read_text())
+        assert (told["photographs"]["inputs"], told["photographs"]["skipped"]) == (12, skipped)
+        assert told["photographs"]["class_from"] == {"folder": 12}
+        assert json.loads(Path("boxes/run/classes.json").read_text()) == ["green", "red"]
+        assert json.loads(Path("boxes/check/check.json").read_text())["counts"]["error"] == 0
+
+
+def test_a_run_among_the_photographs(tmp_path: Path) -> None:
+    root = write_photographs(tmp_path / "all", ("train",)) / "train"
+    for switches in ((), ("--overwrite",)):
+        assert main(["train", str(root), "--out", str(root / "run"), *QUICK, *switches]) == 0
+        assert json.loads((root / "run" / "classes.json").read_text()) == ["green", "red"]
+
+
+def test_two_at_once_in_one_folder(
+    photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with claimed(tmp_path / "boxes", "rfga build"):
+        assert main(["build", str(photographs), "--out", str(tmp_path / "boxes"), *QUICK]) == 1
+    assert "expected one rfga build at a time in" in capsys.readouterr().err
+    assert held_in(tmp_path / "boxes") == []

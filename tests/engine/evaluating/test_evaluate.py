@@ -13,10 +13,10 @@ from rfga.data import open_dataset
 from rfga.data.base import Dataset
 from rfga.data.synthetic.dataset import SyntheticDataset
 from rfga.data.transforms import eval_transform
-from rfga.engine.building.workflow import EvaluateCommand, evaluate_run
+from rfga.engine.evaluating.command import EvaluateCommand, evaluate_run
 from rfga.engine.evaluating.evaluate import Evaluation, EvaluationOptions, evaluate
 from rfga.engine.localizing.localizer import Localizer
-from rfga.engine.run.config import Runtime
+from rfga.engine.runtime.machine import Runtime
 from rfga.metrics.localization import LocalizationMetrics
 from rfga.types import UserError
 from tests.engine import tiny
@@ -154,6 +154,7 @@ def test_odd_truth_is_reported(
         lost = held["images"].pop(0)
         held["annotations"] = [a for a in held["annotations"] if a["image_id"] != lost["id"]]
         held["images"].append({"id": 900, "file_name": "maskbrow/gone.png", "width": 64, "height": 40})
+        held["annotations"].append({**held["annotations"][-1], "iscrowd": 1})
         held["annotations"][1]["bbox"] = [500, 500, 10, 10]
         held["annotations"][0]["bbox"] = [-5, 2, 30, 20]
         names.extend([lost["file_name"], held["images"][1]["file_name"], held["images"][0]["file_name"]])
@@ -166,7 +167,8 @@ def test_odd_truth_is_reported(
     for sentence in (
         f"left out {without}: no truth is known of it",
         f"left out {outside}: expected boxes that overlap their photograph",
-        "truth of no photograph: maskbrow/gone.png is not in the split",
+        "truth of no photograph: 1 named that are not there (first: maskbrow/gone.png)",
+        "truth: expected boxes of single objects, found 1 marked iscrowd",
         f"{cut}: boxes reach over",
     ):
         assert sentence in said

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from rfga.engine.learning.callbacks import WholeFile
-from rfga.engine.run.config import Runtime
 from rfga.engine.runtime import progress
+from rfga.engine.runtime.machine import Runtime
 from tests.engine import tiny
 
 

@@ -13,8 +13,8 @@ from PIL import Image
 
 from rfga.cli import main
 from rfga.data import open_dataset
-from rfga.engine.building.workflow import TrainCommand, train_and_report
-from rfga.engine.evaluating.baselines import known_truth
+from rfga.data.base import known_truth
+from rfga.engine.building.train import TrainCommand, train_and_report
 from rfga.engine.learning.epoch_log import chance_kept, read_record
 from rfga.engine.learning.example_maps import example_picture, example_samples
 from rfga.engine.learning.loggers import LOGGERS, EpochLogger, LogPlace

@@ -26,7 +26,7 @@ from rfga.engine.learning.frozen_features import (
 from rfga.engine.learning.train import train
 from rfga.engine.run.config import TrainConfig
 from rfga.engine.run.folder import RunFolder
-from rfga.engine.run.pixels import normalised
+from rfga.engine.run.model import normalised
 from rfga.types import UserError
 from tests.engine import tiny
 from tests.engine.toy import ToyDataset

@@ -10,8 +10,7 @@ import torch
 from rfga.backbones.build import build_backbone
 from rfga.engine.learning.module import TrainingModule, rate_factor
 from rfga.engine.run.config import TrainConfig
-from rfga.engine.run.model import build_method
-from rfga.engine.run.pixels import normalised
+from rfga.engine.run.model import build_method, normalised
 
 
 def factors(steps: int, **settings: Any) -> list[float]:

@@ -15,16 +15,18 @@ from rfga.data import open_dataset
 from rfga.engine.learning.module import TrainingModule
 from rfga.engine.learning.train import train
 from rfga.engine.localizing.localizer import Localizer
-from rfga.engine.run.config import Runtime, TrainConfig
+from rfga.engine.run.config import TrainConfig
 from rfga.engine.run.folder import RunFolder
 from rfga.engine.run.model import build_method
+from rfga.engine.runtime.machine import Runtime
+from rfga.files import held_in
 from rfga.methods.cam import CAM
 from rfga.types import UserError
 from tests.engine import tiny
 
 
 def test_contents_of_the_run_folder(tiny_run: Path, birds: Path) -> None:
-    assert sorted(path.name for path in tiny_run.iterdir()) == [
+    assert held_in(tiny_run) == [
         "checkpoints",
         "classes.json",
         "config.yaml",

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rfga.data import open_dataset
-from rfga.engine.building.workflow import EvaluateCommand, evaluate_run
+from rfga.engine.evaluating.command import EvaluateCommand, evaluate_run
 from rfga.engine.localizing import confidence_fit
 from rfga.engine.localizing.confidence_fit import calibrate_run, examples, known_samples
 from rfga.engine.localizing.inputs import find_photographs

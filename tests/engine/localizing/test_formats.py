@@ -18,6 +18,7 @@ from pycocotools.coco import COCO
 
 from rfga.cli import main
 from rfga.data.truth.readers import open_truth
+from rfga.files import held_in
 from rfga.types import ByteArray
 from tests.engine import tiny
 from tests.output.export.test_round_trip import submitted
@@ -77,7 +78,7 @@ def boxes_in(path: Path, data: Path) -> dict[str, Any]:
 
 
 def test_files_are_those_that_are_promised(written: Path) -> None:
-    names = {entry.name for entry in written.iterdir()} - {".journal.jsonl"}
+    names = set(held_in(written)) - {".journal.jsonl"}
     assert names == {
         *("coco.json", "boxes.csv", "yolo", "voc", "labelstudio.json", "labelstudio_config.xml"),
         *("pictures", "masks", "summary.json", "review.html"),

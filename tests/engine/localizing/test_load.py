@@ -11,7 +11,7 @@ from PIL import ExifTags, Image
 
 import rfga
 from rfga.data.images import read_image
-from rfga.engine.building.workflow import LocalizeCommand, localize_paths
+from rfga.engine.localizing.localize import LocalizeCommand, localize_paths
 from rfga.types import UserError
 from tests.conftest import REPOSITORY
 from tests.engine import tiny

@@ -13,15 +13,15 @@ from rfga.cli import main
 from rfga.data import open_dataset
 from rfga.data.transforms import eval_transform
 from rfga.data.truth.readers import MaskTruth
-from rfga.engine.building.workflow import LocalizeCommand, localize_paths
 from rfga.engine.evaluating.evaluate import EvaluationOptions, evaluate
 from rfga.engine.localizing.inputs import find_photographs
 from rfga.engine.localizing.journal import FILE_NAME
-from rfga.engine.localizing.localize import Summary, localize
+from rfga.engine.localizing.localize import LocalizeCommand, Summary, localize, localize_paths
 from rfga.engine.localizing.localizer import SEVERAL, Localizer
 from rfga.engine.localizing.output import LocalizeOptions
 from rfga.engine.localizing.review_sheet import REVIEW_NAME
-from rfga.engine.run.config import Runtime
+from rfga.engine.runtime.machine import Runtime
+from rfga.files import held_in
 from rfga.geometry.boxes import boxes_from_pixels
 from rfga.geometry.levelsets import component_boxes
 from rfga.geometry.refine import mask_of
@@ -231,7 +231,7 @@ def test_overwriting_leaves_no_file_of_another_format(
         done(
             localizer, [birds / "val" / "rubybib"], tmp_path, tiny.OVERWRITE, formats=formats, pictures=False
         )
-    names = {path.name for path in tmp_path.iterdir()}
+    names = set(held_in(tmp_path))
     assert names == {"boxes.csv", "summary.json", REVIEW_NAME, FILE_NAME}
 
 
@@ -245,7 +245,7 @@ def test_a_folder_that_goes_away_is_an_error_and_what_was_done_is_kept(
         photographs.rename(tmp_path / "elsewhere")
         return localize(*arguments, **options)
 
-    monkeypatch.setattr("rfga.engine.building.workflow.localize", unplugged)
+    monkeypatch.setattr("rfga.engine.localizing.localize.localize", unplugged)
     command = LocalizeCommand(tiny_run, [photographs], out, policy=tiny.RESUME)
     with pytest.raises(UserError, match="to stay there, found it gone, and 12 of 12 photographs failed"):
         localize_paths(command, tiny.QUIET)

@@ -25,8 +25,8 @@ from rfga.engine.localizing.localize import Summary, localize
 from rfga.engine.localizing.localizer import Localizer
 from rfga.engine.localizing.output import LocalizeOptions
 from rfga.engine.localizing.stream import networks_at_once
-from rfga.engine.run.config import Runtime
 from rfga.engine.runtime.devices import threads
+from rfga.engine.runtime.machine import Runtime
 from rfga.output.export.formats import FORMATS
 from rfga.types import UserError
 from tests.conftest import REPOSITORY

@@ -13,7 +13,8 @@ import torch
 from rfga.cli import main
 from rfga.data import open_dataset
 from rfga.data.transforms import eval_transform
-from rfga.engine.building.workflow import EvaluateCommand, LocalizeCommand, evaluate_run, localize_paths
+from rfga.engine.evaluating.command import EvaluateCommand, evaluate_run
+from rfga.engine.localizing.localize import LocalizeCommand, localize_paths
 from rfga.engine.localizing.localizer import Localizer
 from rfga.methods import POSTHOC
 from rfga.types import UserError

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from rfga.engine.run.config import RunPolicy, Runtime, TrainConfig
+from rfga.engine.run.config import RunPolicy, TrainConfig
+from rfga.engine.runtime.machine import Runtime
 from rfga.methods import METHODS
 from rfga.types import UserError
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from rfga.engine.run.config import Runtime
 from rfga.engine.runtime.devices import lightning_precision, pick_device, pick_workers
+from rfga.engine.runtime.machine import Runtime
 from rfga.types import UserError
 
 

@@ -5,8 +5,8 @@ import torch
 
 from rfga.cli.processes import run_in_processes
 from rfga.engine.learning.lightning_processes import JoinedEnvironment, trainer_processes
-from rfga.engine.run.config import Runtime
 from rfga.engine.runtime.joining import joined
+from rfga.engine.runtime.machine import Runtime
 from rfga.engine.runtime.processes import Processes
 from rfga.types import UserError
 

@@ -11,8 +11,9 @@ import pytest
 
 from rfga.cli import main
 from rfga.data import open_dataset
-from rfga.engine.building.workflow import EvaluateCommand, LocalizeCommand, evaluate_run, localize_paths
+from rfga.engine.evaluating.command import EvaluateCommand, evaluate_run
 from rfga.engine.localizing.estimate import LEAST_PHOTOGRAPHS, spread
+from rfga.engine.localizing.localize import LocalizeCommand, localize_paths
 from rfga.engine.localizing.localizer import Localizer
 from rfga.engine.thresholds.estimators import (
     DEFAULT_ESTIMATOR,

@@ -7,13 +7,13 @@ import pytest
 
 from rfga.engine.run.config import Normalisation
 from rfga.engine.run.folder import RunFolder
-from rfga.engine.thresholds.sources import threshold_sources
 from rfga.engine.thresholds.threshold import (
     FIXED_THRESHOLDS,
     Threshold,
     parse_threshold,
     run_threshold,
     threshold_sentence,
+    threshold_sources,
 )
 from rfga.geometry.maps import NORMALISATIONS
 from rfga.types import UserError

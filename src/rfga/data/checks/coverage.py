@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rfga.data.checks.findings import Finding, Place
 from rfga.data.checks.survey import Survey
+from rfga.data.truth.remarks import Remark
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,14 @@ def truth_of(survey: Survey, split: str, split_folder: Path) -> TruthOf:
     return TruthOf(survey, split, split_folder, positions)
 
 
+def remark_findings(path: Path, remarks: Iterable[Remark]) -> Iterator[Finding]:
+    """What a reader of truth has to say of the file or folder at ``path``."""
+    for kind, sentence in remarks:
+        yield Finding(kind, path.name, sentence)
+
+
 def coverage_findings(
-    path: Path, of: TruthOf, known: Collection[int], unknown: Sequence[str]
+    path: Path, of: TruthOf, known: Collection[int], unknown: Sequence[str], remarks: Sequence[Remark] = ()
 ) -> Iterator[Finding]:
     """Truth of no photograph, and photographs without truth; one finding alone where nothing fits.
 
@@ -46,14 +53,16 @@ def coverage_findings(
         of: the photographs.
         known: indices in the survey of those that have truth.
         unknown: what the truth names that is not there.
+        remarks: what else was said of it, which may be why nothing is known.
     """
     if not known:
+        why = remarks[0][1] if remarks else "mark objects in them"
+        remedy = "name them relative to that folder (CLASS/NAME)" if unknown else why
         named = f", and {len(unknown)} that are not there (as {unknown[0]})" if unknown else ""
         yield Finding(
             "truth_unusable",
             path.name,
-            f"expected truth of the photographs in {of.split_folder}, found none{named}: name them relative "
-            "to that folder (CLASS/NAME)",
+            f"expected truth of the photographs in {of.split_folder}, found none{named}: {remedy}",
         )
         return
     for name in unknown:

@@ -61,6 +61,8 @@ KINDS = {
     "box_repeated": Kind("warning", "same box twice"),
     "mask_empty": Kind("warning", "mask without object"),
     "other_class": Kind("warning", "boxes of other classes only"),
+    "truth_claims": Kind("warning", "truth that contradicts its photographs"),
+    "truth_spelling": Kind("warning", "name that is spelled in two ways"),
     "truth_of_nothing": Kind("warning", "truth of no photograph"),
     "without_truth": Kind("warning", "photograph without truth"),
     # what is handled
@@ -69,6 +71,7 @@ KINDS = {
     "animated": Kind("note", "several frames, of which the first counts"),
     "cmyk": Kind("note", "CMYK colours, read as RGB"),
     "sixteen_bit": Kind("note", "16 bits a value, read as 8"),
+    "truth_left_out": Kind("note", "truth that is left out"),
     "data_set": Kind("note", "about the data set"),
 }
 """Name of a kind -> what it is, in the order of tables."""

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from rfga.data.checks.coverage import TruthOf, coverage_findings
+from rfga.data.checks.coverage import TruthOf, coverage_findings, remark_findings
 from rfga.data.checks.findings import Finding, Shot
 from rfga.data.images import opened, upright_grey
-from rfga.data.truth.readers import match_masks
+from rfga.data.truth.readers import gather_masks
 from rfga.types import MASK_BACKGROUND, MASK_IGNORED, MASK_OBJECT, UserError
 
 _GREY = ("1", "L")  # Pillow's modes
@@ -23,15 +23,17 @@ def mask_findings(path: Path, of: TruthOf) -> Iterator[Finding]:
         path: the folder; the mask of ``tench/a.jpg`` is ``tench/a.png`` or ``tench/a.jpg.png``.
         of: the photographs.
     """
-    masks, unknown = match_masks(path, list(of.positions))
-    for image_id, mask in masks.items():
+    gathered = gather_masks(path, of.split_folder, list(of.positions))
+    for image_id, mask in gathered.by_id.items():
         index = of.index(image_id)
         for kind, said in _wrong(mask, tuple(of.survey.sizes_hw[index].tolist())):
             shot = Shot(of.survey.place(index), mask=None if kind == "mask_unreadable" else mask)
             yield Finding(
                 kind, of.survey.file(index), said, others=(str(mask.relative_to(path)),), shots=(shot,)
             )
-    yield from coverage_findings(path, of, {of.index(image_id) for image_id in masks}, unknown)
+    remarks = gathered.remarks.listed()
+    yield from remark_findings(path, remarks)
+    yield from coverage_findings(path, of, {*map(of.index, gathered.by_id)}, gathered.missing, remarks)
 
 
 def _wrong(mask: Path, size_hw: tuple[int, ...]) -> Iterator[tuple[str, str]]:

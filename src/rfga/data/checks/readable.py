@@ -133,19 +133,19 @@ def require_trainable(dataset: Dataset) -> None:
         UserError: no photographs, one class only, or classes without photographs.
     """
     samples = dataset.samples("train")
+    why = f" ({'; '.join(dataset.notes)})" if dataset.notes else ""
     if not samples:
-        why = f" ({'; '.join(dataset.notes)})" if dataset.notes else ""
         raise UserError(
             f"expected photographs to train on, found none in {dataset.name!r}{why}: add train/CLASS/*"
         )
     if len(dataset.classes) < 2:
         raise UserError(
             f"expected at least two classes to train on, found only {dataset.classes[0]!r} in "
-            f"{dataset.name!r}: add a class folder, of photographs without the object if need be"
+            f"{dataset.name!r}{why}: add a class folder, of photographs without the object if need be"
         )
     empty = sorted(set(range(len(dataset.classes))) - set(np.unique(labels_of(samples)).tolist()))
     if empty:
         raise UserError(
             f"expected photographs in every class folder, found none in "
-            f"{', '.join(dataset.classes[label] for label in empty)}: fill or remove it"
+            f"{', '.join(dataset.classes[label] for label in empty)}{why}: fill or remove it"
         )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rfga.data.base import Dataset, canonical_split
 from rfga.data.checks.boxes import EDGES, MarkedBox, box_findings
 from rfga.data.checks.coco import coco_findings
-from rfga.data.checks.coverage import TruthOf, coverage_findings, truth_of
+from rfga.data.checks.coverage import TruthOf, coverage_findings, remark_findings, truth_of
 from rfga.data.checks.findings import Finding
 from rfga.data.checks.masks import mask_findings
 from rfga.data.checks.source import CheckSource
@@ -81,6 +81,7 @@ def _file_findings(path: Path, of: TruthOf) -> Iterator[Finding]:
     yield from reading.findings(lambda sample: reader.truth(sample.image_id))
     for warning in reader.warnings():
         yield Finding("box_over_edge", path.name, f"expected boxes inside the photograph, found {warning}")
+    yield from remark_findings(path, reader.remarks)
     known = {*range(len(of.survey))}.difference(reading.without)
     yield from coverage_findings(path, of, known, reader.missing_images)
 

@@ -1,16 +1,33 @@
-"""COCO JSON: images with their boxes, each entry checked."""
+"""COCO JSON: images with their boxes, each entry checked by itself; what is wrong is left out and named."""
 
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from unicodedata import normalize
 
 from rfga.data.spelling import path_key
+from rfga.data.truth.gathered import Gathered
+from rfga.data.truth.remarks import Remarks
 from rfga.types import UserError
-from rfga.untrusted import parse_json
+from rfga.untrusted import parse_json, read_text
+
+_CROWDS = (
+    "expected boxes of single objects, found {count} marked iscrowd, as groups are (first: {first}): they "
+    "are left out, so set iscrowd to 0 where one object is outlined, since some tools set it for every mask"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CocoBox:
+    """A box as it stands in the file."""
+
+    class_name: str
+    numbers: Any  # what stands under bbox
+    where: str
 
 
 @dataclass(slots=True)
@@ -18,17 +35,28 @@ class CocoImage:
     """One entry of a COCO file's images with the boxes found for it."""
 
     file_name: str
-    size_hw: tuple[float, float] | None  # as stated in the file
-    boxes: list[tuple[str, list[float]]] = field(default_factory=list)  # class name; edges x0, y0, x1, y1
+    size_hw: tuple[float, float] | None  # as stated in the file; 0 means unknown there
+    where: str
+    boxes: list[CocoBox] = field(default_factory=list)
+    crowds: list[str] = field(default_factory=list)  # entries left out, because they outline groups
 
 
-def read_coco(path: Path) -> tuple[list[CocoImage], set[str]]:
+@dataclass(frozen=True, slots=True)
+class Coco:
+    """A COCO file."""
+
+    images: list[CocoImage]
+    class_names: frozenset[str]
+    faults: list[str]  # a sentence for each entry that is left out
+
+
+def read_coco(path: Path) -> Coco:
     """The images of a COCO file with their boxes, and the names of its categories.
 
-    Boxes marked ``iscrowd``, which outline groups, are left out.
+    Ids may be whole numbers, texts, or floats of the same value.
 
     Raises:
-        UserError: the file is unreadable or not as COCO has it; the sentence names the entry.
+        UserError: the file is unreadable, or no object with lists of images and annotations.
 
     Example:
         >>> read_coco(Path("lost.json"))
@@ -36,54 +64,95 @@ def read_coco(path: Path) -> tuple[list[CocoImage], set[str]]:
         ...
         rfga.types.UserError: expected COCO JSON, found lost.json unreadable (...): write it anew
     """
-    content = load_json(path)
-    categories: dict[Any, str] = {}
-    for item, where in _items(content, "categories", path) if "categories" in content else ():
-        name = _field(item, "name", (str,), where)
-        categories[_field(item, "id", (int, str), where)] = normalize("NFC", name)
-    images = _parse_images(content, path)
+    content, faults = _load_json(path), list[str]()
+    categories: dict[str, str] = {}
+    for item, where in _items(content, "categories", path) if content.get("categories") else ():
+        key, name = _id(item, "id"), item.get("name")
+        if key is None or not isinstance(name, str):
+            faults.append(_fault("an id and a name", where, item))
+        else:
+            categories[key] = name
+    images = _read_images(content, path, faults)
     for item, where in _items(content, "annotations", path):
-        image = images.get(_field(item, "image_id", (int, str), where))
+        image, category = (
+            images.get(_id(item, "image_id") or ""),
+            categories.get(_id(item, "category_id") or ""),
+        )
         if image is None:
-            raise UserError(
-                f"expected image_id of {where} among the images, found {item['image_id']!r}: correct it"
-            )
-        category_id = _field(item, "category_id", (int, str), where) if categories else None
-        if categories and category_id not in categories:
-            raise UserError(
-                f"expected category_id of {where} among the categories, found {category_id!r}: correct it"
-            )
-        if not item.get("iscrowd"):
-            edges = _box_edges(_field(item, "bbox", (list,), where), where)
-            image.boxes.append((categories.get(category_id, ""), edges))
-    return list(images.values()), set(categories.values())
+            faults.append(_fault("an image_id out of the images", where, item))
+        elif category is None and content.get("categories"):
+            faults.append(_fault("a category_id out of the categories", where, item))
+        elif item.get("iscrowd") in (None, 0, False, "", "0"):
+            image.boxes.append(CocoBox(category or "", item.get("bbox"), where))
+        else:
+            image.crowds.append(where)
+    return Coco(list(images.values()), frozenset(categories.values()), faults)
 
 
-def _parse_images(content: dict[str, Any], path: Path) -> dict[Any, CocoImage]:
-    images: dict[Any, CocoImage] = {}
-    names: set[str] = set()
+def gather_coco(coco: Coco, image_ids: Sequence[str], split_folder: Path) -> Gathered[CocoImage]:
+    """The images of a COCO file that are photographs of a split."""
+    gathered = Gathered[CocoImage](image_ids, split_folder)
+    for sentence in coco.faults:
+        gathered.remarks.fault(sentence)
+    for image in coco.images:
+        image_id = gathered.one(image.file_name)
+        if image_id is not None:
+            gathered.put(image_id, image.where, image)
+    for image in gathered.by_id.values():
+        for where in image.crowds:
+            gathered.remarks.count("truth_left_out", _CROWDS, where)
+    return gathered
+
+
+def box_numbers(box: CocoBox) -> tuple[float, float, float, float] | None:
+    """The four finite numbers x, y, width, height of a box; None where they are none."""
+    try:
+        if not isinstance(box.numbers, list) or any(isinstance(n, str | bool) for n in box.numbers):
+            return None
+        x, y, width, height = map(float, box.numbers)
+    except (TypeError, ValueError, OverflowError):  # no numbers, not four of them, or beyond all floats
+        return None
+    finite = all(map(math.isfinite, (x, y, width, height, x + width, y + height)))
+    return (x, y, width, height) if finite else None
+
+
+def box_edges(box: CocoBox, remarks: Remarks) -> list[float] | None:
+    """COCO's [x, y, width, height] as edges x0, y0, x1, y1; None of a box without area, which is told."""
+    x, y, width, height = box_numbers(box) or (0.0, 0.0, 0.0, 0.0)
+    if x + width > x and y + height > y:
+        return [x, y, x + width, y + height]
+    remarks.fault(
+        f"expected bbox as [x, y, width, height] with positive width and height, found {box.numbers!s:.80} "
+        f"in {box.where}: correct it"
+    )
+    return None
+
+
+def _read_images(content: dict[str, Any], path: Path, faults: list[str]) -> dict[str, CocoImage]:
+    entries: list[tuple[str, CocoImage]] = []
     for item, where in _items(content, "images", path):
-        number, name = _field(item, "id", (int, str), where), _field(item, "file_name", (str,), where)
-        if number in images or path_key(name) in names:
-            raise UserError(
-                f"expected each image once, found id {number!r} of {name!r} again in {where}: drop one"
+        key, name = _id(item, "id"), item.get("file_name")
+        if key is None or not isinstance(name, str):
+            faults.append(_fault("an id and a file_name", where, item))
+        else:
+            entries.append((key, CocoImage(name, _size(item, where, faults), where)))
+    ids = Counter(key for key, _ in entries)
+    names = Counter(path_key(image.file_name) for _, image in entries)
+    images: dict[str, CocoImage] = {}
+    for key, image in entries:
+        if ids[key] > 1 or names[path_key(image.file_name)] > 1:
+            faults.append(
+                f"expected each image once, found id {key!r:.40} or name {image.file_name!r:.100} again in "
+                f"{image.where}: drop one"
             )
-        size_hw = None
-        if "width" in item and "height" in item:
-            size_hw = tuple(_field(item, key, (int, float), where) for key in ("height", "width"))
-        images[number] = CocoImage(name, size_hw)
-        names.add(path_key(name))
+        else:
+            images[key] = image
     return images
 
 
-def load_json(path: Path) -> dict[str, Any]:
-    """The content of a COCO file, of which nothing but that it is a JSON object has been checked.
-
-    Raises:
-        UserError: it cannot be read, or is something else.
-    """
+def _load_json(path: Path) -> dict[str, Any]:
     try:
-        content = parse_json(path.read_text(encoding="utf-8-sig"))
+        content = parse_json(read_text(path))
     except (OSError, ValueError) as error:
         raise UserError(f"expected COCO JSON, found {path} unreadable ({error}): write it anew") from error
     if not isinstance(content, dict):
@@ -94,33 +163,44 @@ def load_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _items(content: dict[str, Any], key: str, path: Path) -> list[tuple[dict[str, Any], str]]:
-    """The objects of the list ``key``, each with words that say where it stands."""
+def _items(content: dict[str, Any], key: str, path: Path) -> Iterator[tuple[dict[str, Any], str]]:
+    """The entries of the list ``key``, each with where it stands; what is no object is empty."""
     items = content.get(key)
-    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+    if not isinstance(items, list):
         raise UserError(f"expected a list of objects under {key!r}, found none in {path}: give COCO JSON")
-    return [(item, f"entry {index} of {key!r} in {path}") for index, item in enumerate(items)]
+    for index, item in enumerate(items):
+        yield (item if isinstance(item, dict) else {}), f"entry {index} of {key!r} in {path}"
 
 
-def _field(item: dict[str, Any], key: str, kinds: tuple[type, ...], where: str) -> Any:
+def _id(item: dict[str, Any], key: str) -> str | None:
+    """An id as text, the same for 7, 7.0 and "7"."""
     value = item.get(key)
-    if not isinstance(value, kinds) or isinstance(value, bool):
-        names = " or ".join(kind.__name__ for kind in kinds)
-        found = repr(value) if key in item else "nothing"
-        raise UserError(f"expected {key!r} of type {names}, found {found:.80} in {where}: correct it")
-    return value
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return None
+        value = int(value) if value.is_integer() else value
+    return str(value).strip()
 
 
-def _box_edges(bbox: list[Any], where: str) -> list[float]:
-    """COCO's [x, y, width, height] as edges x0, y0, x1, y1."""
+def _size(item: dict[str, Any], where: str, faults: list[str]) -> tuple[float, float] | None:
+    """Height and width as stated; None where one is missing or 0, which some tools write for unknown."""
+    stated = [item.get("height"), item.get("width")]
     try:
-        x0, y0, width, height = (float(value) for value in bbox if not isinstance(value, str | bool))
-    except (TypeError, ValueError, OverflowError):  # no numbers, not four of them, or beyond all floats
-        x0 = y0 = width = height = math.nan
-    x1, y1 = x0 + width, y0 + height
-    if not (-math.inf < x0 < x1 < math.inf and -math.inf < y0 < y1 < math.inf):
-        raise UserError(
-            f"expected bbox as [x, y, width, height] with positive width and height, found "
-            f"{bbox!s:.80} in {where}: correct it"
+        if any(isinstance(side, bool) for side in stated):
+            raise ValueError
+        height, width = (0.0 if side is None else float(side) for side in stated)
+    except (TypeError, ValueError, OverflowError):
+        height = width = math.nan
+    if not (math.isfinite(height) and math.isfinite(width)):
+        faults.append(
+            f"expected 'width' and 'height' as numbers, found {stated[1]!r:.40} and {stated[0]!r:.40} in "
+            f"{where}: correct them, since its boxes are taken without a look at the size"
         )
-    return [x0, y0, x1, y1]
+        return None
+    return (height, width) if height > 0 and width > 0 else None
+
+
+def _fault(expected: str, where: str, item: dict[str, Any]) -> str:
+    return f"expected {expected} in {where}, found {item!s:.80}: correct it"

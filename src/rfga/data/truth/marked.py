@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from unicodedata import normalize
+from typing import Any, TypeVar
 
 import numpy as np
 
-from rfga.data.images import read_size
+from rfga.data.images import is_turned, read_size
+from rfga.data.spelling import class_key, nearly_same
+from rfga.data.truth.gathered import Gathered
+from rfga.data.truth.remarks import Remark, Remarks
 from rfga.types import Truth, UserError
+
+Box = TypeVar("Box")
 
 
 @dataclass(slots=True)
@@ -31,32 +36,31 @@ class BoxTruth:
     pixel goes.
 
     Args:
-        marked: what is marked, by image id; photographs without a box may be among them.
+        gathered: what is marked; photographs without a box may be among them.
         class_names: all classes that boxes may have.
         split_folder: where the photographs are.
         image_ids: all photographs of the split.
-        missing: what is marked and is not among them.
     """
 
     def __init__(
         self,
-        marked: Mapping[str, Marked],
+        gathered: Gathered[Marked],
         class_names: Collection[str],
         split_folder: Path,
         image_ids: Sequence[str],
-        missing: Sequence[str],
     ) -> None:
         self._split_folder = split_folder
         self._marked: dict[str, Marked] = {}
         self._warnings: dict[str, str] = {}
-        known = {normalize("NFC", name) for name in class_names}
-        for image_id, image in marked.items():
-            own_class = normalize("NFC", image_id.partition("/")[0])
-            if own_class in known:
-                image.boxes = [pair for pair in image.boxes if normalize("NFC", pair[0]) == own_class]
+        own_class = OwnClass(class_names, gathered)
+        for image_id, image in gathered.by_id.items():
+            image.boxes = own_class.boxes(image_id, image.boxes)
             if image.boxes:
                 self._marked[image_id] = image
-        self.missing_images = tuple(missing)
+        sizeless = [image_id for image_id, image in self._marked.items() if image.size_hw is None]
+        tell_turned(gathered.remarks, split_folder, sizeless)
+        self.remarks: tuple[Remark, ...] = gathered.remarks.listed()
+        self.missing_images = tuple(gathered.missing)
         self.images_without_truth = tuple(image_id for image_id in image_ids if image_id not in self._marked)
 
     def require_boxes(self, path: Path, named: int, remedy: str) -> None:
@@ -70,11 +74,22 @@ class BoxTruth:
         Raises:
             UserError: there is no box of any photograph of the split.
         """
-        if not self._marked:
-            raise UserError(
-                f"expected boxes of the photographs in {self._split_folder}, found none in {path} (it names "
-                f"{named} images, of which {len(self.missing_images)} are not there): {remedy}"
-            )
+        if self._marked:
+            return
+        # What was left out is why nothing remains, unless names do not fit.
+        if self.remarks and not self.missing_images:
+            more = f" (and {len(self.remarks) - 1} more)" if len(self.remarks) > 1 else ""
+            found = f"expected boxes of the photographs in {self._split_folder}, found none in {path}: "
+            sentence = f"{self.remarks[0][1]}{more}"
+            raise UserError(sentence if str(path) in sentence else found + sentence)
+        first = f", as {self.missing_images[0]!r:.100}" if self.missing_images else ""
+        if not self.missing_images:
+            remedy = "mark objects in them"
+        besides = "".join(f"; {sentence}" for _, sentence in self.remarks[:1])
+        raise UserError(
+            f"expected boxes of the photographs in {self._split_folder}, found none in {path} (it names "
+            f"{named} images, of which {len(self.missing_images)} are not there{first}): {remedy}{besides}"
+        )
 
     def truth(self, image_id: str) -> Truth | None:
         """Boxes in original pixels, None where there are none; UserError where they do not fit."""
@@ -122,3 +137,72 @@ def size_error(what: str, stated_hw: tuple[float, ...] | None, size_hw: tuple[in
         f"expected the size of the photograph as a viewer shows it, {size_hw[1]}x{size_hw[0]}, found "
         f"{stated} for {what}: {remedy}"
     )
+
+
+class OwnClass:
+    """Which boxes of a photograph are of its own class, the name of its folder.
+
+    Args:
+        class_names: all that boxes may have.
+        gathered: where it is said that names do not quite fit.
+    """
+
+    def __init__(self, class_names: Collection[str], gathered: Gathered[Any]) -> None:
+        self._names, self._remarks = class_names, gathered.remarks
+        self._keys = {class_key(name) for name in class_names}
+
+    def boxes(self, image_id: str, boxes: list[tuple[str, Box]]) -> list[tuple[str, Box]]:
+        """Those of its class; all of them, where no box may have this class."""
+        folder, slash, _ = image_id.partition("/")
+        if not slash or not boxes:
+            return boxes
+        wanted = {class_key(folder)} & self._keys or set(map(class_key, nearly_same(folder, self._names)))
+        if not wanted:
+            if len(self._keys) > 1:
+                self._tell("truth_claims", _NO_CLASS, f"{folder!r} of {image_id}")
+            return boxes
+        own = [pair for pair in boxes if class_key(pair[0]) in wanted]
+        if class_key(folder) not in wanted and own:
+            self._tell("truth_spelling", _NEARLY, f"{own[0][0]!r} for {folder!r}")
+        if len(own) < len(boxes):
+            others = sorted({name for name, _ in boxes} - {name for name, _ in own})
+            if own:
+                self._tell("truth_left_out", _OTHERS, image_id, len(boxes) - len(own))
+            else:
+                self._tell("other_class", _ONLY_OTHERS, f"{', '.join(others)} in {image_id}")
+        return own
+
+    def _tell(self, kind: str, sentence: str, where: str, times: int = 1) -> None:
+        self._remarks.count(kind, sentence, where, times)
+
+
+def tell_turned(remarks: Remarks, split_folder: Path, image_ids: Iterable[str]) -> None:
+    """Say which photographs are turned when they are shown, of those whose truth states no size.
+
+    Boxes of such truth may have been drawn on the stored pixels: nothing in it would tell.
+    """
+    for image_id in image_ids:
+        try:
+            if is_turned(split_folder / image_id):
+                remarks.count("truth_claims", _TURNED, image_id)
+        except UserError:  # told when the photograph is read
+            continue
+
+
+_TURNED = (
+    "expected the size that boxes were drawn on, found none for {count} photographs that viewers turn (EXIF; "
+    "first: {first}): their boxes are taken as drawn on what a viewer shows, so look whether they fit"
+)
+_NO_CLASS = (
+    "expected the class of every photograph among those of the boxes, found {count} photographs whose class "
+    "no box may have (first: {first}): all of their boxes are taken, of whatever class"
+)
+_NEARLY = (
+    "expected classes spelled as the class folders, found {count} photographs with boxes of another case or "
+    "with space around (first: {first}): they are taken as the same class, so rename one"
+)
+_ONLY_OTHERS = (
+    "expected a box of each photograph's class, found {count} photographs with boxes of others alone (first: "
+    "{first}): correct the class or the folder"
+)
+_OTHERS = "expected boxes of each photograph's class, found {count} of others (first: {first}): left out"

@@ -11,12 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from rfga.data.images import opened
 from rfga.geometry.maps import EVAL_SIZE_HW, resize_mask, spread_mask
 from rfga.types import MASK_BACKGROUND, MASK_IGNORED, MASK_OBJECT, ByteArray, FloatArray, Truth, UserError
+from rfga.untrusted import read_text
+
+T = TypeVar("T")
 
 LOCALIZATION, IDS, LABELS, SIZES = "localization.txt", "image_ids.txt", "class_labels.txt", "image_sizes.txt"
 
@@ -58,8 +62,12 @@ def read_metadata(folder: Path, *, complete: bool = True) -> Metadata:
         raise UserError(
             f"expected a folder with {LOCALIZATION} of one split, found none in {folder}: give SET/SPLIT"
         )
-    sizes = {row[0]: _size(row, folder) for row in _rows(folder, SIZES, needed=False)}
-    labels = {row[0]: _integers(row, 1, folder / LABELS)[0] for row in _rows(folder, LABELS, needed=False)}
+    sizes: dict[str, tuple[int, int]] = {}
+    for row in _rows(folder, SIZES, needed=False):
+        _put(sizes, row[0], _size(row, folder), folder / SIZES)
+    labels: dict[str, int] = {}
+    for row in _rows(folder, LABELS, needed=False):
+        _put(labels, row[0], _integers(row, 1, folder / LABELS)[0], folder / LABELS)
     boxes: dict[str, list[FloatArray]] = {}
     masks: dict[str, tuple[tuple[str, ...], str | None]] = {}
     for row in _rows(folder, LOCALIZATION):
@@ -182,12 +190,20 @@ def _rows(folder: Path, name: str, *, needed: bool = True) -> Iterator[list[str]
             raise UserError(f"expected {name} in {folder}, found none: complete the folder")
         return
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = read_text(path).splitlines()
+    except (OSError, ValueError) as error:
         raise UserError(
             f"expected lines of text in {path}, found it unreadable ({error}): replace it"
         ) from error
     yield from (line.split(",") for line in lines if line.strip())
+
+
+def _put(held: dict[str, T], image_id: str, value: T, path: Path) -> None:
+    """Keep what a list says of an image, which no other line of it may contradict."""
+    if held.setdefault(image_id, value) != value:
+        raise UserError(
+            f"expected each image once, found {image_id!r:.200} again with another value in {path}: drop one"
+        )
 
 
 def _integers(row: list[str], count: int, path: Path) -> list[int]:

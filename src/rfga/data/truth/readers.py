@@ -7,19 +7,21 @@ names in vain (``missing_images``). Sizes are compared with the photograph when 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from rfga.data.images import opened, read_size, upright_grey
-from rfga.data.spelling import path_key
-from rfga.data.truth.coco import read_coco
+from rfga.data.truth.coco import box_edges, gather_coco, read_coco
+from rfga.data.truth.gathered import Gathered
 from rfga.data.truth.labelstudio import LabelStudioTruth, is_labelstudio
 from rfga.data.truth.marked import BoxTruth, Marked, size_error
 from rfga.data.truth.metadata import MetadataTruth, find_masks, is_metadata, read_metadata
+from rfga.data.truth.remarks import Remark
 from rfga.data.truth.voc import VocTruth, is_voc
-from rfga.data.truth.yolo import YoloTruth, is_yolo
+from rfga.data.truth.yolo import YoloTruth
+from rfga.data.truth.yolo_layout import is_yolo
 from rfga.data.walk import find_images
 from rfga.types import MASK_BACKGROUND, MASK_IGNORED, MASK_OBJECT, ByteArray, Truth, UserError
 
@@ -29,6 +31,7 @@ class TruthReader(Protocol):
 
     missing_images: tuple[str, ...]  # named in the truth, not in the split's folder
     images_without_truth: tuple[str, ...]  # in the split's folder, nothing known of them
+    remarks: tuple[Remark, ...]  # on what is wrong, left out or doubtful
 
     def truth(self, image_id: str) -> Truth | None:
         """Boxes or mask in original pixels; None where nothing is known.
@@ -62,27 +65,34 @@ def open_truth(path: Path, split_folder: Path, image_ids: Sequence[str]) -> Trut
     )
 
 
-class CocoTruth(BoxTruth):
-    """Boxes of a COCO JSON file whose ``file_name`` is relative to the split's folder.
+def truth_notes(reader: TruthReader) -> list[str]:
+    """What a reader has to say before any truth is asked for, a sentence each."""
+    notes = [f"truth: {sentence}" for _, sentence in reader.remarks]
+    if missing := reader.missing_images:
+        notes.append(f"truth of no photograph: {len(missing)} named that are not there (first: {missing[0]})")
+    return notes
 
-    Boxes marked ``iscrowd``, which outline groups, do not count.
+
+class CocoTruth(BoxTruth):
+    """Boxes of a COCO JSON file.
+
+    Boxes marked ``iscrowd``, which outline groups, do not count; entries that are none are left out.
     """
 
     def __init__(self, path: Path, split_folder: Path, image_ids: Sequence[str]) -> None:
-        images, class_names = read_coco(path)
-        known = {path_key(image_id): image_id for image_id in image_ids}
-        marked, missing = {}, []
-        for image in images:
-            image_id = known.get(path_key(image.file_name))
-            if image_id is None:
-                missing.append(image.file_name)
-            else:
-                marked[image_id] = Marked(str(path), image.size_hw, image.boxes)
-        super().__init__(marked, class_names, split_folder, image_ids, missing)
-        self.require_boxes(path, len(images), "give file_name relative to that folder (CLASS/NAME)")
+        coco = read_coco(path)
+        images = gather_coco(coco, image_ids, split_folder)
+        gathered = Gathered[Marked](image_ids, split_folder)
+        gathered.missing, gathered.remarks = images.missing, images.remarks
+        for image_id, image in images.by_id.items():
+            edges = [(box.class_name, box_edges(box, images.remarks)) for box in image.boxes]
+            boxes = [(name, box) for name, box in edges if box is not None]
+            gathered.by_id[image_id] = Marked(str(path), image.size_hw, boxes)
+        super().__init__(gathered, coco.class_names, split_folder, image_ids)
+        self.require_boxes(path, len(coco.images), "give file_name relative to that folder (CLASS/NAME)")
 
 
-def match_masks(path: Path, image_ids: Sequence[str]) -> tuple[dict[str, Path], list[str]]:
+def gather_masks(path: Path, split_folder: Path, image_ids: Sequence[str]) -> Gathered[Path]:
     """The mask of each photograph that has one, and the masks of no photograph.
 
     Example:
@@ -90,20 +100,16 @@ def match_masks(path: Path, image_ids: Sequence[str]) -> tuple[dict[str, Path], 
         >>> with TemporaryDirectory() as folder:
         ...     for name in ("a.png", "c.png"):
         ...         (Path(folder) / name).touch()
-        ...     found, unused = match_masks(Path(folder), ["a.jpg", "b.jpg"])
-        >>> list(found), unused
+        ...     gathered = gather_masks(Path(folder), Path("val"), ["a.jpg", "b.jpg"])
+        >>> list(gathered.by_id), gathered.missing
         (['a.jpg'], ['c.png'])
     """
-    masks = {path_key(name): name for name in sorted(find_images(path, (".png",)))}
-    found, used = {}, set()
-    for image_id in image_ids:
-        key = path_key(image_id)
-        for name in (f"{key}.png", str(PurePosixPath(key).with_suffix(".png"))):
-            if name in masks:
-                found[image_id] = path / masks[name]
-                used.add(name)
-                break
-    return found, [name for key, name in masks.items() if key not in used]
+    gathered = Gathered[Path](image_ids, split_folder)
+    for name, found in gathered.names.beside(sorted(find_images(path, (".png",)))).items():
+        image_id = gathered.one(name, found)
+        if image_id is not None:
+            gathered.put(image_id, name, path / name)
+    return gathered
 
 
 class MaskTruth:
@@ -114,13 +120,17 @@ class MaskTruth:
 
     def __init__(self, path: Path, split_folder: Path, image_ids: Sequence[str]) -> None:
         self._split_folder = split_folder
-        self._masks, unused = match_masks(path, image_ids)
-        self.missing_images = tuple(unused)
+        gathered = gather_masks(path, split_folder, image_ids)
+        self._masks, self.remarks = gathered.by_id, gathered.remarks.listed()
+        self.missing_images = tuple(gathered.missing)
         self.images_without_truth = tuple(image_id for image_id in image_ids if image_id not in self._masks)
         if not self._masks:
+            besides = "".join(f"; {sentence}" for _, sentence in self.remarks[:1])
+            if any(True for _ in find_images(path, (".txt",))):
+                besides += "; or, if these are YOLO's labels, put data.yaml or classes.txt beside them"
             raise UserError(
-                f"expected masks of the photographs in {split_folder}, found {len(unused)} PNG files in "
-                f"{path} and none at a photograph's relative path: name them CLASS/NAME.png"
+                f"expected masks of the photographs in {split_folder}, found {len(self.missing_images)} PNG "
+                f"files in {path} and none at a photograph's relative path: name them CLASS/NAME.png{besides}"
             )
 
     def truth(self, image_id: str) -> Truth | None:
@@ -148,20 +158,21 @@ class ListedTruth:
 
     def __init__(self, path: Path, split_folder: Path, image_ids: Sequence[str]) -> None:
         self._lists = read_metadata(path, complete=False)
-        listed = {path_key(name): name for name in (*self._lists.boxes, *self._lists.masks)}
         self._path, self._split_folder = path, split_folder
-        self._listed: dict[str, str] = {}  # image id -> its name in the lists
-        for image_id in image_ids:
-            for key in (path_key(image_id), f"{split_folder.name}/{path_key(image_id)}"):
-                if key in listed:
-                    self._listed.setdefault(image_id, listed[key])
-        named = set(self._listed.values())
-        self.missing_images = tuple(name for name in listed.values() if name not in named)
+        gathered = Gathered[str](image_ids, split_folder)
+        listed = dict.fromkeys((*self._lists.boxes, *self._lists.masks))
+        for name in listed:
+            if (image_id := gathered.one(name)) is not None:
+                gathered.put(image_id, f"{name!r} of {path}", name)
+        self._listed = gathered.by_id  # image id -> its name in the lists
+        self.missing_images, self.remarks = tuple(gathered.missing), gathered.remarks.listed()
         self.images_without_truth = tuple(image_id for image_id in image_ids if image_id not in self._listed)
         if not self._listed:
+            besides = "".join(f"; {sentence}" for _, sentence in self.remarks[:1])
             raise UserError(
                 f"expected boxes or masks of the photographs in {split_folder}, found none in the lists of "
                 f"{path} (they name {len(listed)} others): give ids relative to that folder (CLASS/NAME)"
+                f"{besides}"
             )
         self._id_of = {name: image_id for image_id, name in self._listed.items()}
         masks = find_masks(path) if self._lists.masks else None

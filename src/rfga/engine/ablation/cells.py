@@ -20,11 +20,12 @@ from rfga.engine.learning.feature_store import FeatureStore
 from rfga.engine.learning.frozen_features import FeatureImages, open_features
 from rfga.engine.learning.train import fit, train
 from rfga.engine.localizing.localizer import Localizer
-from rfga.engine.run.config import RunPolicy, Runtime, TrainConfig
+from rfga.engine.run.config import RunPolicy, TrainConfig
 from rfga.engine.run.folder import RunFolder
 from rfga.engine.run.model import build_method
 from rfga.engine.run.weights_file import system_errors_told
 from rfga.engine.runtime.devices import pick_device, pick_workers
+from rfga.engine.runtime.machine import Runtime
 from rfga.engine.thresholds.threshold import FIXED_THRESHOLDS, Threshold
 from rfga.files import replacing
 from rfga.methods.base import Method

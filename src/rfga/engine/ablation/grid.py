@@ -22,7 +22,7 @@ from rfga.engine.benchmark.plan import RUNS
 from rfga.engine.benchmark.record import TABLE_CSV, TABLE_MD, GridKind, GridRecord
 from rfga.engine.benchmark.schedule import Slot, Work
 from rfga.engine.learning.frozen_features import FOLDER, FeatureRequest, prepare_features
-from rfga.engine.run.config import Runtime
+from rfga.engine.runtime.machine import Runtime
 from rfga.engine.runtime.progress import announcer
 from rfga.output.ablation.page import write_ablation_page
 from rfga.output.ablation.table import make_ablation_table

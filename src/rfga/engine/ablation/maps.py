@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 from torch.utils.data import DataLoader
 
-from rfga.data.base import Dataset
+from rfga.data.base import Dataset, known_truth
 from rfga.engine.ablation.variants import COMMON_SCALE
-from rfga.engine.evaluating.baselines import known_truth
 from rfga.engine.localizing.localizer import Localizer
-from rfga.engine.run.config import Runtime
+from rfga.engine.runtime.machine import Runtime
 from rfga.engine.runtime.progress import Meter
 from rfga.engine.runtime.reading import reading_explained
 from rfga.geometry.common_scale import CommonScale

@@ -11,9 +11,10 @@ from typing import Any
 from rfga.data.base import canonical_split
 from rfga.engine.ablation.variants import FULL, Variant, all_variants, chosen_variants
 from rfga.engine.benchmark.plan import AXES, RUNS, DataSource, Plan, Task, parse_seeds
-from rfga.engine.run.config import RunPolicy, Runtime, TrainConfig
+from rfga.engine.run.config import RunPolicy, TrainConfig
 from rfga.engine.run.model import all_options
 from rfga.engine.run.recipes import read_recipe
+from rfga.engine.runtime.machine import Runtime
 
 REPLICATES = "replicates"
 OF_A_VARIANT = ("method", "options", "seed", "freeze_backbone")  # the other settings are the grid's

@@ -11,17 +11,19 @@ from typing import Any
 import numpy as np
 
 from rfga.data.images import read_image
+from rfga.data.spelling import class_key
 from rfga.data.transforms import eval_transform
 from rfga.engine.attention.layer import attend, require_layer
 from rfga.engine.localizing.inputs import Photograph, find_photographs
 from rfga.engine.localizing.localizer import Localizer
+from rfga.engine.localizing.photographs import label_indices
 from rfga.engine.runtime.progress import Meter
 from rfga.engine.thresholds.threshold import parse_threshold
-from rfga.files import is_leftover, make_folder, write_json
+from rfga.files import held_in, make_folder, mark_output, write_json
 from rfga.output.attention.pictures import PICTURE_FORMATS, write_attention
 from rfga.output.attention.record import Attention, attention_numbers
 from rfga.types import UserError
-from rfga.untrusted import place_below
+from rfga.untrusted import fitting, place_below
 
 NUMBERS, PICTURES = "attention.json", "pictures"
 
@@ -92,7 +94,7 @@ def picture_attention(command: AttentionCommand) -> AttentionResult:
     _write_numbers(localizer, result, entries)  # the sign by which the folder is known
     with Meter("attention", len(photographs), quiet=command.quiet) as meter:
         for photograph in photographs:
-            picture = f"{PICTURES}/{photograph.image_id}.{command.picture_format}"
+            picture = f"{PICTURES}/{fitting(photograph.image_id, f'.{command.picture_format}')}"
             try:
                 found = _look(localizer, photograph, command, place_below(command.out, picture))
             except UserError as error:
@@ -113,12 +115,13 @@ def _look(
 ) -> Attention:
     image = read_image(photograph.path)
     name = command.label or photograph.folder_class
+    labels = None if name is None else label_indices(name, localizer.classes, 1)
     found = attend(
         localizer,
         eval_transform(image, localizer.config.image_size)[None],
         (image.height, image.width),
         image_id=photograph.image_id,
-        label=None if name is None else localizer.classes.index(name),
+        label=None if labels is None else labels[0],
     )
     write_attention(picture, np.asarray(image), found)
     return found
@@ -136,7 +139,7 @@ def _write_numbers(localizer: Localizer, result: AttentionResult, entries: list[
 
 
 def _require_class(label: str | None, classes: Sequence[str]) -> None:
-    if label is not None and label not in classes:
+    if label is not None and class_key(label) not in map(class_key, classes):
         raise UserError(
             f"expected --label out of the run's classes ({', '.join(classes[:10])}"
             f"{', ...' if len(classes) > 10 else ''}), found {label!r}: give one of them"
@@ -146,7 +149,7 @@ def _require_class(label: str | None, classes: Sequence[str]) -> None:
 def _prepare(command: AttentionCommand) -> None:
     """Make room without ever losing somebody's files."""
     out = make_folder(command.out)
-    held = [path.name for path in out.iterdir() if not is_leftover(path.name)]
+    held = held_in(out)
     if held and not command.overwrite:
         raise UserError(
             f"expected a new folder for the pictures, found {out} with {len(held)} entries: "
@@ -156,5 +159,6 @@ def _prepare(command: AttentionCommand) -> None:
         raise UserError(
             f"expected output of rfga attention to overwrite, found others in {out}: choose another --out"
         )
+    mark_output(out)
     if (out / PICTURES).is_dir():
         shutil.rmtree(out / PICTURES)

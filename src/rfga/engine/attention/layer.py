@@ -18,8 +18,7 @@ from torch import Tensor, nn
 from rfga.backbones.base import Backbone
 from rfga.engine.localizing.localizer import Localizer
 from rfga.engine.run.config import METHOD_NAMES, TrainConfig
-from rfga.engine.run.model import build_method
-from rfga.engine.run.pixels import normalised
+from rfga.engine.run.model import build_method, normalised
 from rfga.geometry.maps import score_maps
 from rfga.methods.base import Method, ScoreMaps
 from rfga.nn.rfga import CALIBRATIONS, RFGA

@@ -12,8 +12,9 @@ from rfga.data import open_dataset
 from rfga.data.base import Dataset
 from rfga.engine.benchmark.plan import Task
 from rfga.engine.benchmark.schedule import DONE, FAILED, Outcome
-from rfga.engine.building.workflow import EvaluateCommand, TrainCommand, evaluate_run, train_and_report
+from rfga.engine.building.train import TrainCommand, train_and_report
 from rfga.engine.evaluating.baselines import evaluate_baseline
+from rfga.engine.evaluating.command import EvaluateCommand, evaluate_run
 from rfga.engine.evaluating.evaluate import Evaluation, EvaluationOptions, evaluate
 from rfga.engine.learning.few_shot_training import train_few_shot
 from rfga.engine.localizing.localizer import Localizer
@@ -21,8 +22,7 @@ from rfga.engine.run.config import RunPolicy, TrainConfig
 from rfga.engine.run.folder import RunFolder
 from rfga.engine.run.model import trained_method
 from rfga.engine.runtime.devices import pick_device
-from rfga.engine.thresholds.sources import threshold_sources
-from rfga.engine.thresholds.threshold import FIXED_THRESHOLDS, Threshold
+from rfga.engine.thresholds.threshold import FIXED_THRESHOLDS, Threshold, threshold_sources
 from rfga.methods.base import Method
 from rfga.types import UserError
 

@@ -17,8 +17,8 @@ from rfga.engine.benchmark.cells import attempt, reported, validation
 from rfga.engine.benchmark.plan import BenchmarkCommand, Task, make_plan
 from rfga.engine.benchmark.record import BENCHMARK, TABLE_CSV, TABLE_MD, GridRecord
 from rfga.engine.benchmark.schedule import DONE, FAILED, VISIBLE, Outcome, Slot, Work, cuda_slots, run_tasks
-from rfga.engine.run.config import Runtime
 from rfga.engine.runtime.devices import pick_device
+from rfga.engine.runtime.machine import Runtime
 from rfga.engine.runtime.progress import announcer
 from rfga.files import replacing
 from rfga.output.benchmark.page import write_page

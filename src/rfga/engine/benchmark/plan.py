@@ -10,10 +10,11 @@ from typing import Any, Literal, get_args
 
 from rfga.data.base import canonical_split
 from rfga.engine.evaluating.baselines import BASELINES
-from rfga.engine.run.config import METHOD_NAMES, Normalisation, RunPolicy, Runtime, TrainConfig
+from rfga.engine.run.config import METHOD_NAMES, Normalisation, RunPolicy, TrainConfig
 from rfga.engine.run.model import all_options
 from rfga.engine.run.options import options_of, resolve
 from rfga.engine.run.recipes import read_recipe
+from rfga.engine.runtime.machine import Runtime
 from rfga.methods import METHODS
 from rfga.types import UserError
 

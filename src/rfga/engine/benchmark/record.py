@@ -12,7 +12,7 @@ from typing import Any
 from rfga.engine.benchmark.plan import RUNS, Plan, Task
 from rfga.engine.benchmark.schedule import DONE, Outcome
 from rfga.engine.run.config import RunPolicy
-from rfga.files import make_folder, remove_leftovers, require_writable, write_json
+from rfga.files import make_folder, mark_output, remove_leftovers, require_writable, write_json
 from rfga.types import UserError
 from rfga.version import __version__
 
@@ -145,6 +145,7 @@ def _earlier(out: Path, policy: RunPolicy, kind: GridKind) -> dict[str, Any]:
     make_folder(out)
     names = sorted(path.name for path in out.iterdir() if not path.name.startswith("."))
     if not names:
+        mark_output(out)
         return {}
     if not (policy.resume or policy.overwrite):
         raise UserError(

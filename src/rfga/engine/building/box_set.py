@@ -13,7 +13,7 @@ import numpy as np
 from rfga.data import locate_dataset, open_dataset
 from rfga.data.base import Dataset
 from rfga.engine.building.data_check import CheckCommand, check_data, write_check
-from rfga.engine.building.workflow import TrainCommand, train_and_report
+from rfga.engine.building.train import TrainCommand, train_and_report
 from rfga.engine.localizing.estimate import estimated_for
 from rfga.engine.localizing.inputs import Photograph
 from rfga.engine.localizing.journal import FILE_NAME as JOURNAL
@@ -22,11 +22,12 @@ from rfga.engine.localizing.localizer import Localizer
 from rfga.engine.localizing.output import LocalizeOptions
 from rfga.engine.localizing.refiners import load_refiner
 from rfga.engine.localizing.review_sheet import REVIEW_NAME
-from rfga.engine.run.config import RunPolicy, Runtime
+from rfga.engine.run.config import RunPolicy
 from rfga.engine.runtime.devices import pick_device
+from rfga.engine.runtime.machine import Runtime
 from rfga.engine.runtime.progress import announcer
 from rfga.engine.thresholds.threshold import FIXED, threshold_sentence
-from rfga.files import make_folder, remove_leftovers, write_json
+from rfga.files import claimed, held_in, make_folder, remove_leftovers, write_json
 from rfga.types import SPLITS, UserError
 
 CHECK, RUN, BOXES = "check", "run", "boxes"
@@ -72,6 +73,7 @@ class Built:
     summary: Summary
     threshold: str  # and where it comes from, in a sentence
     least_sure: list[tuple[str, float, int]]  # class, mean confidence of its boxes, photographs
+    notes: tuple[str, ...] = ()  # what is not as expected in the data set and yet no error
 
     @property
     def review(self) -> Path:
@@ -85,6 +87,7 @@ class Built:
             "check": self.check,
             "threshold": self.threshold,
             "photographs": asdict(self.summary),
+            "notes": list(self.notes),
             "least_sure": [
                 {"class": name, "confidence": mean, "photographs": count}
                 for name, mean, count in self.least_sure
@@ -102,11 +105,18 @@ def build_boxes(command: BuildCommand, runtime: Runtime | None = None) -> Built:
             that cannot work; a single bad photograph is recorded instead.
     """
     runtime = runtime or Runtime()
-    say = announcer(runtime.quiet)
     dataset = open_dataset(command.data, command.truth)
     refined = command.localize
     load_refiner(refined.refine, refined.sam_weights, pick_device(runtime.device))  # now, not after training
     _prepare(command)
+    with claimed(command.out, "rfga build"):
+        for folder in (command.out, command.out / CHECK):
+            remove_leftovers(folder)
+        return _build(command, dataset, runtime)
+
+
+def _build(command: BuildCommand, dataset: Dataset, runtime: Runtime) -> Built:
+    say = announcer(runtime.quiet)
     policy = RunPolicy(resume=not command.overwrite, overwrite=command.overwrite)
     say("1 of 3: checking the photographs")
     verdict, findings = _check(command, runtime)
@@ -129,7 +139,7 @@ def build_boxes(command: BuildCommand, runtime: Runtime | None = None) -> Built:
     options = replace(command.localize, labels="folder")
     summary = localize(localizer, photographs, boxes, options, runtime=runtime, policy=policy)
     sure = least_sure(boxes, localizer.classes)
-    built = Built(command.data, command.out, verdict, findings, summary, threshold, sure)
+    built = Built(command.data, command.out, verdict, findings, summary, threshold, sure, dataset.notes)
     write_json(command.out / "build.json", built.as_json())
     return built
 
@@ -180,14 +190,12 @@ def least_sure(boxes: Path, classes: Sequence[str]) -> list[tuple[str, float, in
 def _prepare(command: BuildCommand) -> None:
     """Refuse a folder that holds other things before anything is done."""
     make_folder(command.out)
-    names = {path.name for path in command.out.iterdir()}
-    if names and not names & {CHECK, RUN, BOXES}:
+    names = held_in(command.out)
+    if names and {CHECK, RUN, BOXES}.isdisjoint(names):
         raise UserError(
             f"expected a new folder, or one that rfga build began, found {command.out} with other files: "
             "choose another --out"
         )
-    for folder in (command.out, command.out / CHECK):
-        remove_leftovers(folder)
 
 
 def _check(command: BuildCommand, runtime: Runtime) -> tuple[str, int]:

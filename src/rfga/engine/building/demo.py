@@ -17,13 +17,13 @@ from rfga.engine.localizing.inputs import find_photographs
 from rfga.engine.localizing.localize import localize
 from rfga.engine.localizing.localizer import Localizer
 from rfga.engine.localizing.output import LocalizeOptions
-from rfga.engine.run.config import Runtime, TrainConfig
+from rfga.engine.run.config import TrainConfig
 from rfga.engine.run.folder import RunFolder
 from rfga.engine.runtime.devices import threads
+from rfga.engine.runtime.machine import Runtime
 from rfga.engine.runtime.progress import announcer
-from rfga.engine.thresholds.sources import threshold_sources
-from rfga.engine.thresholds.threshold import FIXED_THRESHOLDS
-from rfga.files import make_folder
+from rfga.engine.thresholds.threshold import FIXED_THRESHOLDS, threshold_sources
+from rfga.files import held_in, make_folder, mark_output
 from rfga.output.export.formats import FORMATS
 from rfga.output.report.page import MethodReport, write_report
 from rfga.types import UserError
@@ -121,7 +121,7 @@ def _prepare(out: Path, overwrite: bool) -> None:
     """Make room for the demo without ever losing somebody's files."""
     make_folder(out)
     unfinished = f".{PICTURES}-"  # what a kill leaves behind while the pictures are drawn
-    held = sorted(path.name for path in out.iterdir() if not path.name.startswith(unfinished))
+    held = [name for name in held_in(out) if not name.startswith(unfinished)]
     if held and not overwrite:
         raise UserError(
             f"expected a new folder for the demo, found {out} in use: add --overwrite or choose another --out"
@@ -130,6 +130,7 @@ def _prepare(out: Path, overwrite: bool) -> None:
         raise UserError(
             f"expected an earlier demo to overwrite, found other files in {out}: choose another --out"
         )
+    mark_output(out)
     leftovers = [path.name for path in out.glob(f"{unfinished}*")]
     # The pictures go last, for they are the sign by which a demo is known.
     for name in (*leftovers, BOXES, REPORT, *METHODS_SHOWN, PICTURES):

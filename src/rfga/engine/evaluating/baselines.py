@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from rfga.data.base import Dataset
+from rfga.data.base import Dataset, known_truth
 from rfga.engine.learning.data import checked_samples
-from rfga.engine.run.config import Runtime
+from rfga.engine.runtime.machine import Runtime
 from rfga.engine.runtime.progress import Meter
 from rfga.geometry.maps import EVAL_SIZE_HW, normalise
 from rfga.metrics.localization import LocalizationMetrics
-from rfga.types import FloatArray, Sample, Truth, UserError
+from rfga.types import FloatArray, UserError
 
 SIGMA = 0.5
 """Of the Gaussian, as a fraction of the square's side; with the oracle's threshold it does not matter."""
@@ -103,11 +103,3 @@ def evaluate_baseline(
             f"expected boxes or masks of the split {split} of {dataset.name}, found none: add --truth"
         )
     return {"dataset": dataset.name, "split": split, **metrics.compute()}
-
-
-def known_truth(dataset: Dataset, sample: Sample) -> Truth | None:
-    """Boxes or a mask of a photograph; None where nothing is known, or what is known does not fit."""
-    try:
-        return dataset.truth(sample)
-    except UserError:
-        return None

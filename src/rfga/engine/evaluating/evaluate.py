@@ -13,13 +13,16 @@ from torch.utils.data import DataLoader
 
 from rfga.data.base import Dataset, canonical_split
 from rfga.data.checks.readable import MAX_UNREADABLE_FRACTION
+from rfga.data.spelling import class_key
 from rfga.data.transforms import SampleImages
+from rfga.data.truth.readers import truth_notes
 from rfga.data.unreadable import require_there
 from rfga.engine.evaluating.gallery import Candidate, choose_gallery
 from rfga.engine.learning.data import checked_samples
 from rfga.engine.localizing.localizer import Localizer
-from rfga.engine.run.config import Runtime, require_batch_size
+from rfga.engine.run.config import require_batch_size
 from rfga.engine.runtime.devices import pick_workers
+from rfga.engine.runtime.machine import Runtime
 from rfga.engine.runtime.processes import Processes
 from rfga.engine.runtime.progress import Meter
 from rfga.engine.runtime.reading import reading_explained
@@ -229,18 +232,18 @@ def _truth_notes(dataset: Dataset, processes: Processes) -> Iterator[str]:
     reader = dataset.truth_reader
     if reader is None:
         return
-    for name in reader.missing_images:
-        yield f"truth of no photograph: {name} is not in the split's folder"
+    yield from truth_notes(reader)
     warnings = processes.gather(reader.warnings())
     # Each begins with the name of its photograph, and these are sorted.
     yield from warnings[0] if processes.alone else sorted({text for found in warnings for text in found})
 
 
 def _require_same_classes(dataset: Dataset, classes: tuple[str, ...]) -> None:
-    if tuple(dataset.classes) == classes:
+    given, known = [class_key(name) for name in dataset.classes], [class_key(name) for name in classes]
+    if given == known:
         return
-    unknown = [name for name in dataset.classes if name not in classes]
-    absent = [name for name in classes if name not in dataset.classes]
+    unknown = [name for name in given if name not in known]
+    absent = [name for name in known if name not in given]
     found = f"{', '.join(unknown[:5])} in {dataset.name}" if unknown else f"no {', '.join(absent[:5])}"
     raise UserError(
         f"expected the {len(classes)} classes that the run was trained on ({', '.join(classes[:10])}), found "

@@ -15,7 +15,9 @@ from rfga.data.base import Dataset
 from rfga.data.checks.readable import readable_samples, require_trainable
 from rfga.data.samples import few_of_each, without
 from rfga.data.transforms import Augmentation, EpochSampler, SampleImages
-from rfga.engine.run.config import Runtime, TrainConfig
+from rfga.data.truth.readers import truth_notes
+from rfga.engine.run.config import TrainConfig
+from rfga.engine.runtime.machine import Runtime
 from rfga.engine.runtime.processes import ALONE, Processes
 from rfga.engine.runtime.progress import Meter, announcer
 from rfga.types import Sample, UserError
@@ -66,6 +68,11 @@ def read_training_data(
     say = announcer(runtime.quiet)
     for note in dataset.notes:
         say(note)
+    said = [] if dataset.truth_reader is None else truth_notes(dataset.truth_reader)
+    for note in said[:SKIPPED_SHOWN]:
+        say(note)
+    if len(said) > SKIPPED_SHOWN:
+        say(f"and {len(said) - SKIPPED_SHOWN} more remarks on the truth; rfga data check lists them all")
     for name, reason in skipped[:SKIPPED_SHOWN]:
         say(f"skipped {name}: {reason}")
     if len(skipped) > SKIPPED_SHOWN:

@@ -16,8 +16,7 @@ import torch
 from lightning.pytorch.callbacks import Checkpoint
 from torch import nn
 
-from rfga.data.base import Dataset
-from rfga.engine.evaluating.baselines import known_truth
+from rfga.data.base import Dataset, known_truth
 from rfga.engine.learning.data import TrainingData
 from rfga.engine.learning.example_maps import example_picture, example_samples
 from rfga.engine.learning.loggers import EpochLogger, LogPlace, open_logger

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from rfga.data.base import Dataset
+from rfga.data.base import Dataset, known_truth
 from rfga.data.samples import labels_of
 from rfga.data.transforms import eval_transform
-from rfga.engine.evaluating.baselines import known_truth
 from rfga.engine.localizing.localizer import Localizer
 from rfga.output.pictures import overlay, picture_grid
 from rfga.types import ByteArray, Sample

@@ -7,9 +7,8 @@ import shutil
 from dataclasses import replace
 from typing import Any
 
-from rfga.data.base import Dataset
+from rfga.data.base import Dataset, known_truth
 from rfga.data.transforms import Augmentation
-from rfga.engine.evaluating.baselines import known_truth
 from rfga.engine.learning.data import (
     Loaders,
     TrainingData,
@@ -20,10 +19,11 @@ from rfga.engine.learning.data import (
 from rfga.engine.learning.few_shot import FewShotImages, FewShotNetwork
 from rfga.engine.learning.resume import read_checkpoint
 from rfga.engine.learning.train import fit
-from rfga.engine.run.config import Runtime, TrainConfig
+from rfga.engine.run.config import TrainConfig
 from rfga.engine.run.folder import RunFolder
 from rfga.engine.run.model import build_on_backbone
 from rfga.engine.runtime.devices import pick_device, pick_workers
+from rfga.engine.runtime.machine import Runtime
 from rfga.engine.runtime.progress import announcer
 from rfga.files import write_json
 from rfga.types import UserError

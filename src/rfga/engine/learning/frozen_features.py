@@ -24,10 +24,10 @@ from rfga.data.transforms import SampleImages
 from rfga.engine.learning.data import TrainingData, checked_samples, probe_photographs, read_training_data
 from rfga.engine.learning.feature_store import FeatureStore
 from rfga.engine.localizing.localizer import weights_fingerprint
-from rfga.engine.run.config import Runtime, TrainConfig
-from rfga.engine.run.model import build_on_backbone
-from rfga.engine.run.pixels import normalised
+from rfga.engine.run.config import TrainConfig
+from rfga.engine.run.model import build_on_backbone, normalised
 from rfga.engine.runtime.devices import pick_device, pick_workers
+from rfga.engine.runtime.machine import Runtime
 from rfga.engine.runtime.progress import Meter
 from rfga.engine.runtime.reading import reading_explained
 from rfga.types import Sample, UserError

@@ -14,7 +14,7 @@ from torchmetrics import MeanMetric
 
 from rfga.engine.learning.parameter_groups import parameter_groups
 from rfga.engine.run.config import TrainConfig
-from rfga.engine.run.pixels import normalised
+from rfga.engine.run.model import normalised
 from rfga.engine.runtime.processes import ALONE, Processes
 from rfga.methods.base import Method
 from rfga.types import UserError

@@ -38,10 +38,11 @@ from rfga.engine.learning.resume import (
 )
 from rfga.engine.localizing.estimate import record_training_estimate
 from rfga.engine.localizing.localizer import Localizer
-from rfga.engine.run.config import RunPolicy, Runtime, TrainConfig
+from rfga.engine.run.config import RunPolicy, TrainConfig
 from rfga.engine.run.folder import RunFolder
 from rfga.engine.run.model import all_options, build_method, trained_method
 from rfga.engine.runtime.devices import lightning_precision, pick_device, pick_workers
+from rfga.engine.runtime.machine import Runtime
 from rfga.engine.runtime.processes import Processes
 from rfga.engine.runtime.progress import announcer
 from rfga.engine.runtime.reading import reading_explained

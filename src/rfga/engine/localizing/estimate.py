@@ -22,9 +22,11 @@ from rfga.data.unreadable import UnreadableError
 from rfga.engine.localizing.inputs import Photograph, choose_labels
 from rfga.engine.localizing.journal import FILE_NAME
 from rfga.engine.localizing.localizer import Localizer
-from rfga.engine.run.config import OWN_MAPS, Runtime
+from rfga.engine.localizing.stream import wanted_classes
+from rfga.engine.run.config import OWN_MAPS
 from rfga.engine.run.folder import RunFolder
 from rfga.engine.runtime.devices import pick_workers
+from rfga.engine.runtime.machine import Runtime
 from rfga.engine.runtime.progress import Meter
 from rfga.engine.runtime.reading import reading_explained
 from rfga.engine.thresholds.estimators import estimates
@@ -193,10 +195,10 @@ def _raw_maps(localizer: Localizer, items: _Squares, runtime: Runtime) -> FloatA
     with Meter("estimating a threshold without boxes", len(items), quiet=runtime.quiet) as meter:
         for batch in loader:
             read = [item for item in batch if item is not None]
-            labels = [label for _, label in read if label is not None]
             if read:
                 pixels = torch.stack([square for square, _ in read])
-                found.append(localizer.score(pixels, torch.tensor(labels) if labels else None).raw_maps)
+                labels = wanted_classes([label for _, label in read])
+                found.append(localizer.score(pixels, labels).raw_maps)
             meter.advance(len(batch))
     return np.concatenate(found) if found else np.zeros((0, 1, 1))
 

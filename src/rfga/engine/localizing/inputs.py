@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import csv
 import os
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
+from rfga.data.folder_notes import of_two_classes, same_names
+from rfga.data.formats import IMAGE_SUFFIXES, OTHER_PICTURES
+from rfga.data.spelling import nearly_same
 from rfga.data.walk import find_images
+from rfga.engine.localizing.folder_class import FolderClasses
+from rfga.engine.localizing.labels_file import LabelsFile, place, read_lines
 from rfga.types import UserError
+from rfga.untrusted import fitting
 
 
 @dataclass(frozen=True)
@@ -18,7 +25,7 @@ class Photograph:
 
     image_id: str  # path relative to the folder that was given, with forward slashes
     path: Path
-    folder_class: str | None  # the nearest folder around it that is named as a class
+    folder_class: str | None  # the class whose folder it lies in
 
 
 def find_photographs(
@@ -41,10 +48,10 @@ def find_photographs(
     for path in paths:
         beyond = _below(path, outputs)
         for photograph in _named_by(path, classes):
-            place = _place(photograph.path)  # links stay apart, since each has a class folder
-            if place in places or (beyond and place.startswith(beyond)):
+            where = place(photograph.path)  # links stay apart, since each has a class folder
+            if where in places or (beyond and where.startswith(beyond)):
                 continue
-            places.add(place)
+            places.add(where)
             if photograph.image_id in found:
                 raise UserError(
                     f"expected names that differ, found {photograph.image_id} for {photograph.path} and "
@@ -58,30 +65,6 @@ def find_photographs(
     return list(found.values())
 
 
-def read_labels(file: Path, classes: Sequence[str]) -> dict[str, int]:
-    """Class indices by image id from lines ``image id,class name``.
-
-    Raises:
-        UserError: the file is not there or cannot be read, or a line names an unknown class.
-    """
-    if not file.is_file():
-        raise UserError(
-            f"expected --labels folder, predicted or a file, found nothing at {file}: check the path"
-        )
-    index = {name: i for i, name in enumerate(classes)}
-    labels: dict[str, int] = {}
-    for number, row in enumerate(_rows(file), start=1):
-        if not row:
-            continue
-        if len(row) != 2 or row[1].strip() not in index:
-            raise UserError(
-                f"expected 'image,class' with a class out of {', '.join(list(classes)[:10])}, found "
-                f"{','.join(row)!r} in line {number} of {file}: correct the line"
-            )
-        labels[row[0].strip()] = index[row[1].strip()]
-    return labels
-
-
 def choose_labels(
     photographs: Sequence[Photograph], wanted: str | None, classes: Sequence[str]
 ) -> list[int | None]:
@@ -89,100 +72,132 @@ def choose_labels(
 
     Args:
         photographs: from ``find_photographs``.
-        wanted: "folder", "predicted", a file of labels, or None: the folder's class where every photograph
-            lies in a class folder, else the predicted one.
+        wanted: "folder", "predicted", a file of labels, or None: of each photograph its folder's class where
+            it lies in a class folder, else the predicted one.
         classes: names by index.
 
     Raises:
         UserError: a photograph has no class where one is needed.
 
     Example:
-        >>> choose_labels([Photograph("cat/a.jpg", Path("cat/a.jpg"), "cat")], None, ["bat", "cat"])
-        [1]
+        >>> cat = Photograph("cat/a.jpg", Path("cat/a.jpg"), "cat")
+        >>> choose_labels([cat, Photograph("b.jpg", Path("b.jpg"), None)], None, ["bat", "cat"])
+        [1, None]
     """
-    index = {name: i for i, name in enumerate(classes)}
-    if wanted is None:
-        wanted = "folder" if all(p.folder_class is not None for p in photographs) else "predicted"
     if wanted == "predicted":
         return [None] * len(photographs)
-    if wanted == "folder":
-        chosen = {p.image_id: index.get(p.folder_class or "") for p in photographs}
+    if wanted in (None, "folder"):
+        index = {name: i for i, name in enumerate(classes)}
+        chosen = [None if p.folder_class is None else index.get(p.folder_class) for p in photographs]
         remedy = f"put them into folders named {', '.join(list(classes)[:10])}"
+        if wanted is None:
+            return chosen
     else:
-        given = read_labels(Path(wanted), classes)
-        chosen = {p.image_id: given.get(p.image_id) for p in photographs}
+        given = LabelsFile(Path(wanted), classes)
+        chosen = [given.of(p.image_id, p.path) for p in photographs]
         remedy = f"add lines to {wanted}"
-    without = [name for name, label in chosen.items() if label is None]
+    without = [p.image_id for p, label in zip(photographs, chosen, strict=True) if label is None]
     if without:
         raise UserError(
             f"expected a class for every photograph, found none for {len(without)} (first {without[0]}): "
             f"use --labels predicted, or {remedy}"
         )
-    return list(chosen.values())
+    return chosen
+
+
+def class_sources(labels: Sequence[int | None], wanted: str | None) -> dict[str, int]:
+    """Where the classes that ``choose_labels`` chose come from, and of how many photographs each.
+
+    Example:
+        >>> class_sources([1, None, 0], None)
+        {'folder': 2, 'predicted': 1}
+    """
+    given = "folder" if wanted in (None, "folder", "predicted") else "file"
+    counts = Counter("predicted" if label is None else given for label in labels)
+    return dict(sorted(counts.items()))
+
+
+def shorter_names(image_ids: Sequence[str]) -> dict[str, str]:
+    """The pictures of photographs whose names leave no room for an ending."""
+    pictures = ((name, fitting(name, ".jpg")) for name in image_ids)
+    return {name: picture for name, picture in pictures if picture != f"{name}.jpg"}
+
+
+def input_notes(
+    photographs: Sequence[Photograph], classes: Sequence[str], wanted: str | None = None
+) -> list[str]:
+    """A sentence for each thing about the photographs that is not as expected and yet no error.
+
+    The arguments are those of ``choose_labels``.
+
+    Example:
+        >>> print(*input_notes([Photograph("Cat/a.jpg", Path("Cat/a.jpg"), None)], ["cat", "dog"]))
+        expected the class folder 'cat', found 'Cat' with 1 photographs, which differs in case or space alone:
+        rename it, since it counts as no class
+    """
+    near: Counter[tuple[str, str]] = Counter()
+    for photograph in photographs:
+        if photograph.folder_class is None:
+            folders = photograph.path.parts[-1 - max(1, photograph.image_id.count("/")) : -1]
+            near.update((same[0], name) for name in folders if (same := nearly_same(name, classes)))
+    notes = [
+        f"expected the class folder {name!r}, found {folder!r} with {count} photographs, which differs in "
+        "case or space alone: rename it, since it counts as no class"
+        for (name, folder), count in near.items()
+    ]
+    if wanted not in (None, "folder", "predicted"):
+        unused = LabelsFile(Path(wanted), classes).unused((p.image_id, p.path) for p in photographs)
+        if unused:
+            notes.append(
+                f"expected lines of photographs in {wanted}, found {len(unused)} that name none of these "
+                f"{len(photographs)} (first {unused[0]}): they are passed over"
+            )
+    notes += of_two_classes((p.path.parent, p.folder_class) for p in photographs if p.folder_class)
+    if shorter := shorter_names([photograph.image_id for photograph in photographs]):
+        notes.append(
+            f"expected names with room for an ending, found {len(shorter)} without (first {min(shorter)}): "
+            "their pictures, maps and masks have shorter ones, which summary.json lists"
+        )
+    if twice := same_names(photograph.image_id for photograph in photographs):
+        notes.append(
+            f"expected names that differ, found {len(twice)} that differ in how letters are composed alone "
+            f"(first {min(twice)}): each has its box, but other programs may take them for one"
+        )
+    return notes
 
 
 def _named_by(path: Path, classes: Sequence[str]) -> Iterator[Photograph]:
     if path.is_dir():
-        for name in sorted(find_images(path)):
-            yield Photograph(name, path / name, _folder_class(path / name, path, classes))
+        folders = FolderClasses(Path(place(path)), classes)
+        # Pictures of kinds that are not read are counted, too, and fail with what helps.
+        for name in sorted(find_images(path, IMAGE_SUFFIXES | OTHER_PICTURES)):
+            yield Photograph(name, path / name, folders.of(Path(place(path / name))))
     elif path.suffix.lower() == ".txt" and path.is_file():
-        for line in _lines(path):
+        above = cache(lambda folder: FolderClasses(Path(place(folder)), classes))
+        for line in read_lines(path):
             if line.strip():
-                yield _listed(path.parent, line.strip(), classes)
+                yield _listed(path.parent, line.strip(), above)
     elif path.exists():
-        yield Photograph(path.name, path, _folder_class(path, path.parent, classes))
+        folders = FolderClasses(Path(place(path.parent)), classes)
+        yield Photograph(path.name, path, folders.of(Path(place(path))))
     else:
         raise UserError(f"expected a photograph, a folder or a list, found nothing at {path}: check the path")
-
-
-def _folder_class(path: Path, top: Path, classes: Sequence[str]) -> str | None:
-    """The nearest class folder around ``path``, no higher than ``top``."""
-    # Without following links: a link that is named as a class counts as its folder.
-    folder, highest = Path(_place(path)).parent, Path(_place(top))
-    while folder.name not in classes:
-        if folder in (highest, folder.parent):
-            return None
-        folder = folder.parent
-    return folder.name
-
-
-def _place(path: Path) -> str:
-    """Where ``path`` is, in one spelling, without following links."""
-    return os.path.normpath(path.absolute())
 
 
 def _below(path: Path, outputs: Path | None) -> str:
     """What names begin with in ``outputs``, if it lies in the folder ``path``; else nothing."""
     if outputs is None:
         return ""
-    above, ours = _place(path), _place(outputs)
+    above, ours = place(path), place(outputs)
     return ours + os.sep if Path(above) in Path(ours).parents else ""
 
 
-def _listed(folder: Path, line: str, classes: Sequence[str]) -> Photograph:
+def _listed(folder: Path, line: str, folders_of: Callable[[Path], FolderClasses]) -> Photograph:
     named = Path(line)
     path = folder / named
     if not path.is_file():
         raise UserError(f"expected a photograph at {path}, found none: correct the list")
     # A name leads elsewhere, too, where it begins with a drive or ends as Windows does not write names.
-    if named.anchor or any(not part.strip(". ") for part in named.parts):
-        return Photograph(path.name, path, _folder_class(path, path.parent, classes))
-    return Photograph(named.as_posix(), path, _folder_class(path, folder, classes))
-
-
-def _rows(file: Path) -> Iterator[list[str]]:
-    try:
-        yield from csv.reader(_lines(file))
-    except csv.Error as error:
-        raise UserError(
-            f"expected lines 'image,class', found {file} unreadable ({error}): correct it"
-        ) from error
-
-
-def _lines(file: Path) -> list[str]:
-    try:
-        return file.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"expected a list in UTF-8, found {file} unreadable ({error}): save it as UTF-8"
-        ) from error
+    elsewhere = bool(named.anchor) or any(not part.strip(". ") for part in named.parts)
+    above = folders_of(path.parent if elsewhere else folder)
+    return Photograph(path.name if elsewhere else named.as_posix(), path, above.of(Path(place(path))))

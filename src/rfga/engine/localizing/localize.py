@@ -4,27 +4,38 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from rfga.engine.localizing.inputs import Photograph, choose_labels
+from rfga.engine.localizing.estimate import estimated_for
+from rfga.engine.localizing.inputs import (
+    Photograph,
+    choose_labels,
+    class_sources,
+    find_photographs,
+    input_notes,
+    shorter_names,
+)
 from rfga.engine.localizing.journal import Journal
 from rfga.engine.localizing.localizer import Localizer
-from rfga.engine.localizing.output import LocalizeOptions, prepare_output, write_files
+from rfga.engine.localizing.output import LocalizeOptions, prepared_output, write_files
 from rfga.engine.localizing.refiners import NO_REFINER, load_refiner
 from rfga.engine.localizing.review_sheet import write_review_sheet
 from rfga.engine.localizing.stream import Stream, Todo
-from rfga.engine.run.config import RunPolicy, Runtime
+from rfga.engine.run.config import RunPolicy
 from rfga.engine.run.options import resolve
+from rfga.engine.runtime.joining import joined
+from rfga.engine.runtime.machine import Runtime
 from rfga.engine.runtime.processes import Processes
-from rfga.engine.runtime.progress import Meter
+from rfga.engine.runtime.progress import Meter, announcer
 from rfga.engine.runtime.reading import reading_explained
+from rfga.engine.thresholds.threshold import FIXED, parse_threshold, threshold_sentence
 from rfga.files import write_json
 from rfga.output.export.formats import FORMATS, PHOTOGRAPHS
-from rfga.types import Prediction
+from rfga.types import Prediction, UserError
 
 
 @dataclass(frozen=True)
@@ -37,6 +48,81 @@ class Summary:
     failed: dict[str, str]  # image id -> reason
     without_box: int  # of those done or skipped: nothing above the threshold
     warnings: dict[str, int] = field(default_factory=dict)  # of those done or skipped: how many have each
+    # How many inputs have the class to look for from their folder, from a file, or as the most probable one.
+    class_from: dict[str, int] = field(default_factory=dict, compare=False)
+    notes: tuple[str, ...] = field(default=(), compare=False)  # what is not as expected and yet no error
+    # Photographs whose names leave no room for an ending -> their pictures; maps and masks are called alike.
+    shorter_names: dict[str, str] = field(default_factory=dict, compare=False)
+
+
+@dataclass(frozen=True)
+class LocalizeCommand:
+    """What ``rfga localize`` was asked for.
+
+    Args:
+        run: folder that ``rfga train`` made.
+        paths: photographs, folders and lists.
+        out: folder for everything that is written.
+        options: what is written.
+        threshold: auto, or a number as text.
+        normalisation: of score maps, instead of the run's own.
+        maps_from: a post-hoc way to read maps, instead of the method's own.
+        policy: about earlier output in the folder.
+    """
+
+    run: Path
+    paths: Sequence[Path]
+    out: Path
+    options: LocalizeOptions = field(default_factory=LocalizeOptions)
+    threshold: str = "auto"
+    normalisation: str | None = None
+    maps_from: str | None = None
+    policy: RunPolicy = field(default_factory=RunPolicy)
+
+
+def localize_paths(command: LocalizeCommand, runtime: Runtime | None = None) -> Summary:
+    """``rfga localize``: boxes for files, folders and lists.
+
+    Raises:
+        UserError: anything in the input that cannot work; a single bad photograph is recorded instead.
+    """
+    with joined(runtime or Runtime()) as shared:
+        return _localize_paths(command, shared)
+
+
+def _localize_paths(command: LocalizeCommand, runtime: Runtime) -> Summary:
+    given = parse_threshold(command.threshold)
+    localizer = Localizer.load(
+        command.run,
+        device=runtime.device,
+        normalisation=command.normalisation,
+        maps_from=command.maps_from,
+    )
+    photographs = find_photographs(command.paths, localizer.classes, outputs=command.out)
+    if given is not None:
+        localizer = localizer.with_threshold(given, FIXED)
+    elif localizer.threshold.source == FIXED:  # the run knows none for these maps
+        earlier, plain = command.out if command.policy.resume else None, localizer
+        found = runtime.processes.agree(
+            lambda: estimated_for(plain, photographs, command.options.labels, runtime, earlier).threshold
+        )
+        localizer = localizer.with_threshold(found.value, found.source)
+    announcer(runtime.quiet)(threshold_sentence(localizer.threshold, given is not None))
+    summary = localize(
+        localizer, photographs, command.out, command.options, runtime=runtime, policy=command.policy
+    )
+    _require_still_there(command.paths, summary)
+    return summary
+
+
+def _require_still_there(paths: Sequence[Path], summary: Summary) -> None:
+    """A bad photograph ends no run, but a folder that goes away in the middle of one is an error."""
+    gone = [str(path) for path in paths if not path.exists()]
+    if gone and summary.failed:
+        raise UserError(
+            f"expected {', '.join(gone)} to stay there, found it gone, and {len(summary.failed)} of "
+            f"{summary.inputs} photographs failed: bring it back and go on with --resume"
+        )
 
 
 def localize(
@@ -62,29 +148,52 @@ def localize(
         UserError: unknown format, no class where one is needed, or a folder that holds something already.
     """
     options, runtime, policy = options or LocalizeOptions(), runtime or Runtime(), policy or RunPolicy()
-    writers = [resolve(FORMATS, name, "format") for name in options.formats]
+    for name in options.formats:
+        resolve(FORMATS, name, "format")
     labels = choose_labels(photographs, options.labels, localizer.classes)
+    notes = tuple(input_notes(photographs, localizer.classes, options.labels))
     refine = load_refiner(options.refine, options.sam_weights, localizer.device)
     settings, processes = _settings(localizer, options), runtime.processes
     if options.second_look:
         localizer = localizer.with_second_look(options.max_boxes)
     ids = [photograph.image_id for photograph in photographs]
     processes.require_same("photographs and settings", [*ids, json.dumps(settings)])
-    journal, before = _begin(out, settings, ids, policy, processes)
-    todo = [Todo(*item) for item in zip(photographs, labels, before, strict=True)]
 
     def write_one(prediction: Prediction, path: Path) -> None:
         write_files(prediction, path, out, options, refine)
 
-    with journal:
-        stream = Stream(localizer, write_one, options.batch_size, options.max_boxes)
-        _follow(stream, todo, journal, runtime)
-    processes.wait()
-    summary = processes.agree(lambda: _summary(journal, ids, before))
-    if not processes.first:
-        return summary
-    for write in writers:
-        write(journal.predictions(ids), localizer.classes, out)
+    with ExitStack() as claims:
+        output = prepared_output(out, policy)
+        journal, before = _begin(out, settings, ids, policy, processes, lambda: claims.enter_context(output))
+        todo = [Todo(*item) for item in zip(photographs, labels, before, strict=True)]
+        with journal:
+            stream = Stream(localizer, write_one, options.batch_size, options.max_boxes)
+            _follow(stream, todo, journal, runtime)
+        processes.wait()
+        summary = replace(
+            processes.agree(lambda: _summary(journal, ids, before)),
+            class_from=class_sources(labels, options.labels),
+            notes=notes,
+            shorter_names=shorter_names(ids),
+        )
+        if processes.first:
+            _write_all(journal, photographs, localizer, out, options, summary)
+            write_json(out / "summary.json", {**asdict(summary), "settings": settings})
+    return summary
+
+
+def _write_all(
+    journal: Journal,
+    photographs: Sequence[Photograph],
+    localizer: Localizer,
+    out: Path,
+    options: LocalizeOptions,
+    summary: Summary,
+) -> None:
+    """The formats, and the review sheet."""
+    ids = [photograph.image_id for photograph in photographs]
+    for name in options.formats:
+        resolve(FORMATS, name, "format")(journal.predictions(ids), localizer.classes, out)
     if options.photographs != "none":
         for name in PHOTOGRAPHS.keys() & set(options.formats):
             place = resolve(PHOTOGRAPHS, name, "format")
@@ -93,18 +202,21 @@ def localize(
     if options.review:
         facts, found = _facts(localizer, summary), journal.predictions(ids)
         write_review_sheet(found, photographs, localizer.classes, out, options.review, facts)
-    write_json(out / "summary.json", {**asdict(summary), "settings": settings})
-    return summary
 
 
 def _begin(
-    out: Path, settings: dict[str, Any], ids: Sequence[str], policy: RunPolicy, processes: Processes
+    out: Path,
+    settings: dict[str, Any],
+    ids: Sequence[str],
+    policy: RunPolicy,
+    processes: Processes,
+    prepare: Callable[[], None],
 ) -> tuple[Journal, list[bool]]:
     """The journal that this process writes, and which photographs an earlier run did."""
     opened: list[Journal] = []
 
     def begin() -> bytes:
-        prepare_output(out, policy)
+        prepare()
         opened.append(Journal(out, settings, ids, resume=policy.resume))
         return bytes(image_id in opened[0] for image_id in ids)
 

@@ -29,9 +29,8 @@ from rfga.engine.localizing.photographs import (
 from rfga.engine.localizing.second_look import second_look
 from rfga.engine.run.config import OWN_MAPS, TrainConfig
 from rfga.engine.run.folder import RunFolder
-from rfga.engine.run.model import trained_method
+from rfga.engine.run.model import normalised, trained_method
 from rfga.engine.run.options import resolve
-from rfga.engine.run.pixels import normalised
 from rfga.engine.run.pretrained import model_folder
 from rfga.engine.runtime.devices import pick_device
 from rfga.engine.thresholds.threshold import Threshold, run_threshold
@@ -227,8 +226,11 @@ class Localizer:
 
         Args:
             pixels: (B, 3, S, S) uint8, as ``rfga.data.transforms.eval_transform`` gives them.
-            labels: (B,) classes to map; by default the most probable one of each photograph.
+            labels: (B,) classes to map, below 0 for the most probable one, which is also the default.
         """
+        if labels is not None and bool((labels < 0).any()):
+            probable = torch.from_numpy(self._score(pixels, None).labels)
+            labels = torch.where(labels < 0, probable, labels)
         scored = self._score(pixels, labels)
         if not self.second_looks:
             return scored

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,7 +21,7 @@ from rfga.engine.localizing.refiners import NO_REFINER, Refiner
 from rfga.engine.localizing.review_sheet import REVIEW_NAME
 from rfga.engine.run.config import RunPolicy, require_batch_size
 from rfga.engine.run.options import resolve
-from rfga.files import is_leftover, make_folder, remove_leftovers, replacing
+from rfga.files import claimed, held_in, make_folder, remove_leftovers, replacing
 from rfga.geometry.refine import mask_of
 from rfga.output.export.formats import FORMATS, MASKS
 from rfga.output.pictures import overlay, write_picture
@@ -77,14 +78,24 @@ class LocalizeOptions:
         require_batch_size(self.batch_size)
 
 
-def prepare_output(out: Path, policy: RunPolicy) -> None:
-    """Make ``out`` ready without ever losing somebody's files.
+@contextmanager
+def prepared_output(out: Path, policy: RunPolicy) -> Iterator[None]:
+    """Make ``out`` ready without ever losing somebody's files, and keep it from other calls in the block.
 
     Raises:
-        UserError: it cannot be written, or holds something that may not be gone on with or replaced.
+        UserError: it cannot be written, holds something that may not be gone on with or replaced, or another
+            process works there.
     """
+    _require_room(out, policy)
+    with claimed(out, "rfga localize"):
+        _require_room(out, policy)  # another one may have ended meanwhile
+        _clear(out, policy)
+        yield
+
+
+def _require_room(out: Path, policy: RunPolicy) -> None:
     make_folder(out)
-    held = [path.name for path in out.iterdir() if not is_leftover(path.name)]
+    held = held_in(out)
     if held and not (policy.resume or policy.overwrite):
         raise UserError(
             f"expected a new folder for the boxes, found {out} with {len(held)} entries: "
@@ -95,6 +106,9 @@ def prepare_output(out: Path, policy: RunPolicy) -> None:
         raise UserError(
             f"expected output of rfga localize to {wish}, found other files in {out}: choose another --out"
         )
+
+
+def _clear(out: Path, policy: RunPolicy) -> None:
     remove_leftovers(out)
     for name in ("pictures", "maps", MASKS):
         for folder, _, _ in os.walk(out / name):
@@ -138,14 +152,14 @@ def write_files(
     pixels = cache(lambda: np.asarray(read_image(photograph)))  # decoded once, where it is needed
     if options.pictures:
         picture = overlay(pixels(), score_map, prediction.boxes, None)
-        write_picture(place_below(out / "pictures", f"{name}.jpg"), picture)
+        write_picture(place_below(out / "pictures", name, ".jpg"), picture)
     if options.maps:
-        place = place_below(out / "maps", f"{name}.npy")
+        place = place_below(out / "maps", name, ".npy")
         with replacing(place, one_of_many=True) as temporary, temporary.open("wb") as stream:
             # In full precision, so that the metrics find the same boxes in the file as in the network.
             np.save(stream, score_map)
     if options.masks or refine:
         plain = mask_of(score_map, prediction.threshold, prediction.size_hw)
         mask = refine(pixels(), prediction) if refine else plain
-        with replacing(place_below(out / MASKS, f"{name}.png"), one_of_many=True) as temporary:
+        with replacing(place_below(out / MASKS, name, ".png"), one_of_many=True) as temporary:
             Image.fromarray(mask).save(temporary, format="PNG")

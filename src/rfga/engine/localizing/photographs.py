@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rfga.data.images import read_image, upright
+from rfga.data.spelling import class_key
 from rfga.geometry.refine import mask_of
 from rfga.types import ByteArray, FloatArray, Prediction, UserError
 
@@ -134,13 +135,14 @@ def label_indices(label: str | Sequence[str] | None, classes: Sequence[str], cou
         raise UserError(
             f"expected one label for each of {count} photographs, found {len(names)}: give as many, or one"
         )
-    unknown = [name for name in names if name not in classes]
+    index = {class_key(name): i for i, name in enumerate(classes)}
+    unknown = [name for name in names if class_key(name) not in index]
     if unknown:
         raise UserError(
             f"expected a label out of {', '.join(classes[:10])}{', ...' if len(classes) > 10 else ''}, "
             f"found {unknown[0]!r}: give one of the model's classes"
         )
-    return [list(classes).index(name) for name in names]
+    return [index[class_key(name)] for name in names]
 
 
 def name_of(given: Photo, position: int) -> str:

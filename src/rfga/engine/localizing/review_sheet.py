@@ -14,6 +14,7 @@ from rfga.data.images import read_image
 from rfga.engine.localizing.inputs import Photograph
 from rfga.output.review.page import THUMBNAIL_PIXELS, ReviewItem, photograph_confidence, write_review
 from rfga.types import ByteArray, Prediction, UserError
+from rfga.untrusted import fitting
 
 REVIEW_NAME = "review.html"
 
@@ -50,7 +51,7 @@ def write_review_sheet(
             prediction=found,
             class_name=classes[found.label],
             photograph=partial(_photograph, paths[found.image_id]),
-            heated=partial(_picture, out / "pictures" / f"{found.image_id}.jpg"),
+            heated=partial(_picture, out / "pictures" / fitting(found.image_id, ".jpg")),
         )
         for found in worst
     ]

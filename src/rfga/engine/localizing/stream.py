@@ -26,8 +26,9 @@ from rfga.data.images import read_image
 from rfga.data.transforms import eval_transform
 from rfga.engine.localizing.inputs import Photograph
 from rfga.engine.localizing.localizer import Localizer
-from rfga.engine.run.config import OWN_MAPS, Runtime
+from rfga.engine.run.config import OWN_MAPS
 from rfga.engine.runtime.devices import pick_workers, threads
+from rfga.engine.runtime.machine import Runtime
 from rfga.files import StorageError
 from rfga.types import Prediction, UserError
 
@@ -157,10 +158,9 @@ class Stream:
             if not item.done
         }
         if good:
-            labels = [item.label for item in batch if item.label is not None]
-            # Either every photograph has its class or none has: choose_labels sees to it.
+            labels = wanted_classes([item.label for item in batch])
             with turns:
-                scored = self.localizer.score(read.pixels, torch.tensor(labels) if labels else None)
+                scored = self.localizer.score(read.pixels, labels)
             predictions = self.localizer.predictions(
                 scored.rows(good),
                 [batch[row].photograph.image_id for row in good],
@@ -179,6 +179,18 @@ class Stream:
         except UserError as error:
             return Outcome(prediction.image_id, None, str(error))
         return Outcome(prediction.image_id, replace(prediction, score_map=None))
+
+
+def wanted_classes(labels: Sequence[int | None]) -> Tensor | None:
+    """Classes as ``Localizer.score`` takes them: None where the most probable one of every photograph counts.
+
+    Example:
+        >>> wanted_classes([2, None]), wanted_classes([None, None])
+        (tensor([ 2, -1]), None)
+    """
+    if all(label is None for label in labels):
+        return None
+    return torch.tensor([-1 if label is None else label for label in labels])
 
 
 def networks_at_once(localizer: Localizer) -> int:

@@ -9,7 +9,7 @@ from math import inf
 from typing import Any, Literal
 
 from rfga.engine.run.options import typed_options
-from rfga.engine.runtime.processes import ALONE, Processes
+from rfga.engine.runtime.machine import Precision
 from rfga.methods import METHODS, POSTHOC
 from rfga.types import UserError
 
@@ -17,9 +17,7 @@ METHOD_NAMES = tuple(METHODS)
 POSTHOC_NAMES = tuple(POSTHOC)
 MOST_SIDE_PIXELS = 4096  # of the square that the network sees: a batch of larger ones fits into no memory
 OWN_MAPS = "own"  # those of the method itself, beside the names above
-Device = Literal["auto", "cpu", "cuda", "mps"]
 Normalisation = Literal["minmax", "max", "pas", "ivr"]
-Precision = Literal["auto", "32", "bf16", "16"]
 Schedule = Literal["cosine", "step", "constant"]
 CropKind = Literal["benchmark", "random-resized"]
 Decoding = Literal["reduced", "full"]
@@ -137,39 +135,6 @@ class TrainConfig:
             (0.5, 0.5, 0.5)
         """
         return cls(**typed_options(cls, values, kind="setting"))
-
-
-@dataclass(frozen=True)
-class Runtime:
-    """How a command runs on this machine, without any influence on what it computes.
-
-    Args:
-        device: auto, cpu, cuda or mps.
-        workers: processes that read photographs; -1 chooses.
-        quiet: print nothing but errors and results.
-        devices: of each machine, one process each; by default as many as were started.
-        nodes: machines; by default those on which processes were started.
-        processes: which of them this one is; ``rfga.engine.runtime.joining.joined`` sets it.
-
-    Raises:
-        UserError: a number of workers below -1, or of devices or machines below 1.
-    """
-
-    device: Device = "auto"
-    workers: int = -1
-    quiet: bool = False
-    devices: int | None = None
-    nodes: int | None = None
-    processes: Processes = ALONE
-
-    def __post_init__(self) -> None:
-        for name, count in (("devices", self.devices), ("nodes", self.nodes)):
-            if count is not None and count < 1:
-                raise UserError(f"expected --{name} of at least 1, found {count}: give 1 or more")
-        if self.workers < -1:
-            raise UserError(
-                f"expected --workers of -1 (chosen) or more, found {self.workers}: give 0 or more"
-            )
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,9 @@ reads, are loaded as tensors and plain values alone.
 
 from __future__ import annotations
 
+import math
 import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +17,14 @@ from torch import Tensor
 
 from rfga.engine.run.checkpoint_file import drop_previous
 from rfga.engine.run.config import RunPolicy, TrainConfig
-from rfga.engine.run.measured import wrong_part
 from rfga.engine.run.weights_file import write_weights
-from rfga.files import is_leftover, remove_leftovers, require_writable, write_json, write_yaml
+from rfga.files import held_in, remove_leftovers, require_writable, write_json, write_yaml
 from rfga.types import UserError
 from rfga.untrusted import parse_json, parse_yaml
 
 LOGS = "logs"  # what loggers keep of each epoch, where any were asked for
+
+Check = Callable[[Any], bool]
 
 # The settings come last, for they are the sign by which a folder is known as a run.
 NAMES = (
@@ -64,8 +67,7 @@ class RunFolder:
                 asked for, or holds files that are not a run's.
         """
         require_writable(self.path / "config.yaml")
-        names = [path.name for path in self.path.iterdir()]
-        held = [name for name in names if not is_leftover(name)]
+        held = held_in(self.path)
         if held and not (policy.resume or policy.overwrite):
             raise UserError(
                 f"expected a new folder for the run, found {self.path} with {len(held)} entries: "
@@ -204,3 +206,78 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+# The form of metrics.json: whoever made a run folder may have written anything into it.
+
+
+def wrong_part(held: Mapping[str, Any]) -> str | None:
+    """The first entry of metrics.json that is not of its form; None where all are. Unknown ones may be there.
+
+    Example:
+        >>> wrong_part({"history": [{"epoch": 1, "train_loss": 0.5}]}) is None
+        True
+        >>> wrong_part({"thresholds": {"minmax": {"largest": {"0.5": "high"}}}})
+        'thresholds'
+    """
+    return next((name for name, check in _ENTRIES.items() if name in held and not check(held[name])), None)
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _finite(value: Any) -> bool:
+    return _number(value) and math.isfinite(value)
+
+
+def _fraction(value: Any) -> bool:
+    return _number(value) and 0 <= value <= 1
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _list_of(check: Check) -> Check:
+    return lambda value: isinstance(value, list) and all(map(check, value))
+
+
+def _each(check: Check, **needed: Check) -> Check:
+    """A mapping whose values all pass ``check``, and that holds what is needed."""
+    return lambda value: (
+        isinstance(value, dict)
+        and all(map(check, value.values()))
+        and all(name in value and wanted(value[name]) for name, wanted in needed.items())
+    )
+
+
+def _anything(value: Any) -> bool:
+    return True
+
+
+def _model(value: Any) -> bool:
+    """A regression with as many means, deviations and weights as names."""
+    numbers = _list_of(_finite)
+    columns = {"means": numbers, "deviations": numbers, "weights": numbers}
+    fields = _each(_anything, names=_list_of(_text), intercept=_finite, of_class=numbers, **columns)
+    return (
+        fields(value)
+        and value.keys() == {"names", "intercept", "of_class", *columns}
+        and {len(value[name]) for name in columns} == {len(value["names"])}
+        and 0 not in value["deviations"]
+    )
+
+
+_entry = _each(_anything, value=_number)
+_evaluation = _each(_anything, dataset=_text, split=_text, images=_number, metrics=_each(_list_of(_entry)))
+_ENTRIES: dict[str, Check] = {
+    "evaluations": _each(_evaluation),
+    "thresholds": _each(
+        lambda chosen: _each(_each(_fraction))(chosen) and "0.5" in chosen.get("largest", ())
+    ),
+    "label_free": _each(_each(_anything, threshold=_fraction)),
+    "history": _list_of(_each(_number, epoch=_number)),
+    "confidence": _each(_each(_anything, source=_text, plain=_model, looked=_model)),
+    "posthoc": _each(lambda kind: isinstance(kind, dict) and wrong_part(kind) is None),
+}

@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args, get_origin
 from docstring_parser import parse as parse_docstring
 from jsonargparse import ArgumentError, ArgumentParser
 
+from rfga.methods import METHODS
 from rfga.types import UserError
 
 _CHOICE = "one of "
@@ -107,3 +108,22 @@ def _type_name(hint: Any) -> str:
     if get_origin(hint) is Literal:
         return _CHOICE + ", ".join(map(str, get_args(hint)))
     return hint.__name__ if isinstance(hint, type) and not get_args(hint) else str(hint)
+
+
+def method_rows() -> list[tuple[str, str]]:
+    """Name and first sentence of every method."""
+    rows = []
+    for name in METHODS:
+        said = inspect.getdoc(resolve(METHODS, name, "method")) or ""
+        rows.append((name, " ".join(said.split("\n\n")[0].split())))
+    return rows
+
+
+def option_rows(name: str) -> list[tuple[str, str, str, str]]:
+    """Option, type, default and meaning of one method.
+
+    Raises:
+        UserError: there is no such method.
+    """
+    method = resolve(METHODS, name, "method")
+    return [(option.name, option.type, str(option.default), option.meaning) for option in options_of(method)]

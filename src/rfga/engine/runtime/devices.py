@@ -9,7 +9,7 @@ from typing import Literal
 
 import torch
 
-from rfga.engine.run.config import Precision, Runtime
+from rfga.engine.runtime.machine import Precision, Runtime
 from rfga.types import UserError
 
 LightningPrecision = Literal["32-true", "bf16-mixed", "16-mixed"]

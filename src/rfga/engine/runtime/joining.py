@@ -13,8 +13,8 @@ import torch
 from torch import distributed
 from torch.distributed.rendezvous import rendezvous
 
-from rfga.engine.run.config import Runtime
 from rfga.engine.runtime.devices import pick_device
+from rfga.engine.runtime.machine import Runtime
 from rfga.engine.runtime.processes import LOST, ElsewhereError, Processes, started_processes
 from rfga.types import UserError
 

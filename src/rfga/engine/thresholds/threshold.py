@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rfga.engine.run.config import OWN_MAPS
+from rfga.engine.run.folder import RunFolder
 from rfga.types import UserError
 
 POSTHOC_KEY = "posthoc"  # in metrics.json: what was measured of maps that are not the method's own
@@ -108,3 +109,27 @@ def parse_threshold(text: str) -> float | None:
     if not 0 <= value < 1:
         raise UserError(f"expected --threshold auto or a number from 0 to below 1, found {text}: correct it")
     return value
+
+
+def threshold_sources(
+    run: RunFolder, split: str, normalisation: str, given: float | None, *, maps: str = OWN_MAPS
+) -> dict[str, Any]:
+    """What was estimated without boxes, the validation split's thresholds on another split, and a fixed one.
+
+    Args:
+        run: may hold an estimate, and thresholds chosen on its validation split.
+        split: that is evaluated; on val itself the oracle is that choice.
+        normalisation: of the maps.
+        given: the user's threshold; None takes the default of the normalisation.
+        maps: the method's own, or the name of another kind; thresholds belong to their kind of maps.
+    """
+    sources: dict[str, Any] = {}
+    metrics = run.read_metrics()
+    estimated = label_free_estimate(metrics, normalisation, maps)
+    if estimated is not None:  # first, to stand beside the oracle
+        sources[LABEL_FREE] = estimated
+    chosen = val_thresholds(metrics, normalisation, maps)
+    if chosen is not None and split != "val":
+        sources[VAL] = chosen
+    sources[FIXED] = FIXED_THRESHOLDS[normalisation] if given is None else given
+    return sources

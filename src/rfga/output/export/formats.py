@@ -19,6 +19,7 @@ from PIL import Image
 
 from rfga.files import replacing
 from rfga.types import ByteArray, FloatArray, Prediction
+from rfga.untrusted import fitting
 
 FORMATS = {
     "coco": "rfga.output.export.formats:write_coco",
@@ -85,7 +86,7 @@ def write_coco(
             height, width = prediction.size_hw
             image = {"id": image_id, "file_name": name, "width": width, "height": height}
             stream.write((",\n" if image_id > 1 else "\n") + _json(image))
-            mask = _mask(out_folder / MASKS / f"{prediction.image_id}.png")
+            mask = _mask(out_folder / MASKS / fitting(prediction.image_id, ".png"))
             for box, score in zip(prediction.boxes, prediction.scores, strict=True):
                 annotation_id += 1
                 ids = {"id": annotation_id, "image_id": image_id, "category_id": prediction.label + 1}

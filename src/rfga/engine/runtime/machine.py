@@ -1,0 +1,45 @@
+"""What a command may use of this machine, without importing torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from rfga.engine.runtime.processes import ALONE, Processes
+from rfga.types import UserError
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
+Precision = Literal["auto", "32", "bf16", "16"]
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """How a command runs on this machine, without any influence on what it computes.
+
+    Args:
+        device: auto, cpu, cuda or mps.
+        workers: processes that read photographs; -1 chooses.
+        quiet: print nothing but errors and results.
+        devices: of each machine, one process each; by default as many as were started.
+        nodes: machines; by default those on which processes were started.
+        processes: which of them this one is; ``rfga.engine.runtime.joining.joined`` sets it.
+
+    Raises:
+        UserError: a number of workers below -1, or of devices or machines below 1.
+    """
+
+    device: Device = "auto"
+    workers: int = -1
+    quiet: bool = False
+    devices: int | None = None
+    nodes: int | None = None
+    processes: Processes = ALONE
+
+    def __post_init__(self) -> None:
+        for name, count in (("devices", self.devices), ("nodes", self.nodes)):
+            if count is not None and count < 1:
+                raise UserError(f"expected --{name} of at least 1, found {count}: give 1 or more")
+        if self.workers < -1:
+            raise UserError(
+                f"expected --workers of -1 (chosen) or more, found {self.workers}: give 0 or more"
+            )
