@@ -1,11 +1,12 @@
-"""The weights of the demo's network, learned from drawings and from nothing but labels of whole pictures.
+"""The weights of the demo's network, learned from drawings and from one label a picture: bird or no bird.
 
     python benchmarks/drawn_weights.py src/rfga/backbones/drawn.safetensors
 
-Birds are drawn as the demo's are, of another seed, so that no picture is the demo's. The network is asked what the drawing
-code knows of a picture as a whole: whether there is a bird, of which species, in which of the six scenes, in
-what colours, and how it stands (tilt, plumpness, lengths and angles of tail and legs). Nothing says where the
-bird is: neither boxes nor masks nor positions nor sizes are used, nor which way it faces.
+Birds are drawn as the demo's are, of another seed, so that no picture is the demo's, and each scene is drawn
+without its bird as well. Places of a scene without a bird are to say no; of those of a scene with one, some
+are to say yes, whichever they are (multiple instance learning). So that any part of a bird must do, not the
+head alone, random squares of a picture show the scene without the bird. Neither boxes nor masks nor positions
+nor species are used.
 
 The file holds timm's network without its classifier, in half precision.
 """
@@ -14,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,43 +28,59 @@ from rfga.backbones.base import Backbone
 from rfga.backbones.drawn import DRAWN_NETWORK
 from rfga.backbones.timm_network import timm_backbone
 from rfga.data.synthetic.dataset import SyntheticDataset
-from rfga.data.synthetic.individual import Individual, render
-from rfga.data.synthetic.scene import SCENES
-from rfga.data.transforms import Augmentation, train_transform
+from rfga.data.synthetic.individual import render
 from rfga.engine.run.weights_file import write_weights
+from rfga.types import ByteArray
 
 SEED = 20_261_129  # of the drawings; the demo's is 0
-BIRDS, EMPTY = 1500, 250  # pictures of each species, and scenes without a bird for each of them
-SIZES = (112, 144, 176)  # pixels of a side; one for each batch
-CROPS = Augmentation(crop="random-resized", min_scale=0.4)
-BATCH, STEPS_OF_WARMING, LEARNING_RATE, DECAY = 16, 100, 3e-3, 0.02
-
-
-@dataclass(frozen=True)
-class Pictures:
-    """Drawn pictures and what is told of each, N of them."""
-
-    images: list[Image.Image]
-    bird: Tensor  # (N,) bool
-    species: Tensor  # (N,) class index, 0 where there is no bird
-    scene: Tensor  # (N,) index of the scene
-    looks: Tensor  # (N, L) colours and pose, each of mean 0 and deviation 1 over the birds
+BIRDS = 500  # drawn of each species
+SIDE = 176  # pixels at which drawings are kept
+SIZES = (112, 144, 176)  # pixels of a batch's side
+SMALLEST_CROP = 0.62  # of the side
+CELLS, HIDDEN = (3, 4, 5, 6), 0.7  # squares along a side, and the share of them without the bird
+YES = 0.15  # of the places of a scene with a bird
+STAGES = ("stages.1", "stages.2")  # asked as the last features are
+PAIRS, STEPS, STEPS_OF_WARMING, LEARNING_RATE, DECAY = 8, 1200, 60, 3e-3, 0.02
 
 
 class Answers(nn.Module):
-    """What the network says of a picture: linear in the mean and the maximum of its last features."""
+    """Bird or none, of every place of the last features and of those of some stages."""
 
-    def __init__(self, backbone: Backbone, parts: dict[str, int]) -> None:
+    def __init__(self, backbone: Backbone) -> None:
         super().__init__()
         self.backbone = backbone
-        self.parts = parts
-        self.head = nn.Linear(2 * backbone.out_channels, sum(parts.values()))
+        widths = (backbone.out_channels, *(backbone.channels[stage] for stage in STAGES))
+        self.heads = nn.ModuleList(nn.Conv2d(width, 1, 1) for width in widths)
 
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """Logits (B, number of answers), or predicted values, for each question."""
-        maps = self.backbone(images)
-        pooled = torch.cat([maps.mean((2, 3)), maps.amax((2, 3))], 1)
-        return dict(zip(self.parts, self.head(pooled).split(list(self.parts.values()), 1), strict=True))
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Logits (B, N) of the N places of each."""
+        last, middle = self.backbone.forward_places(images, STAGES)
+        features = (last, *middle)
+        return [head(part).flatten(1) for head, part in zip(self.heads, features, strict=True)]
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A square of a drawing, mirrored or not."""
+
+    side: int
+    top: int
+    left: int
+    mirrored: bool
+
+    @classmethod
+    def drawn(cls, rng: np.random.Generator) -> Crop:
+        """Anywhere, of any size that is allowed."""
+        side = int(SIDE * rng.uniform(SMALLEST_CROP, 1))
+        top, left = (int(place) for place in rng.integers(0, SIDE - side + 1, 2))
+        return cls(side, top, left, bool(rng.random() < 0.5))
+
+    def of(self, pictures: ByteArray, size: int) -> Tensor:
+        """Of drawings (B, H, W, 3), as (B, 3, size, size)."""
+        rows, columns = slice(self.top, self.top + self.side), slice(self.left, self.left + self.side)
+        cut = torch.from_numpy(pictures[:, rows, columns]).permute(0, 3, 1, 2).float()
+        cut = F.interpolate(cut, size=(size, size), mode="bilinear", antialias=size < self.side)
+        return cut.flip(3) if self.mirrored else cut
 
 
 def main() -> None:
@@ -73,92 +89,72 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("out", type=Path)
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--birds", type=int, default=BIRDS, help="pictures of each species")
     asked = parser.parse_args()
     torch.manual_seed(SEED)
-    pictures = draw(asked.birds, asked.birds * EMPTY // BIRDS)
     backbone = timm_backbone(DRAWN_NETWORK, output_stride=16)
-    learn(backbone, pictures, asked.epochs)
+    learn(backbone, pairs(asked.birds), asked.steps)
     weights = backbone.network.state_dict()
     write_weights({name: half(value) for name, value in weights.items()}, asked.out)
     print(f"{asked.out}: {asked.out.stat().st_size / 1000:.0f} kB")
 
 
-def draw(birds: int, empty: int) -> Pictures:
-    """Pictures with a bird, and others of scenes without one."""
-    drawn = SyntheticDataset(seed=SEED, train_per_class=birds, val_per_class=empty)
-    samples = [*drawn.samples("train"), *drawn.samples("val")]
-    count = len(drawn.samples("train"))
-    individuals = [drawn.individual(sample) for sample in samples]
-    images = [drawn.image(sample) for sample in samples[:count]]
-    images += [Image.fromarray(render(individual, None)[0]) for individual in individuals[count:]]
-    scenes = list(SCENES)
-    looks = torch.tensor([looks_of(individual) for individual in individuals])
-    return Pictures(
-        images,
-        bird=torch.arange(len(samples)) < count,
-        species=torch.tensor([sample.label for sample in samples]),
-        scene=torch.tensor([scenes.index(individual.scene) for individual in individuals]),
-        looks=(looks - looks.mean(0)) / looks.std(0),
-    )
+def pairs(birds: int) -> ByteArray:
+    """Scenes (N, 2, H, W, 3), each with its bird and without."""
+    drawn = SyntheticDataset(seed=SEED, train_per_class=birds)
+    made = []
+    for sample in drawn.samples("train"):
+        individual = drawn.individual(sample)
+        both = (render(individual, species)[0] for species in (drawn.classes[sample.label], None))
+        made.append([_square(picture) for picture in both])
+    return np.array(made)
 
 
-def looks_of(individual: Individual) -> list[float]:
-    """Colours and pose of a bird; neither where it is, nor how large, nor which way it faces."""
-    plumage, pose = individual.plumage, individual.frame.pose
-    colours = (plumage.back, plumage.wing, plumage.belly, plumage.breast, plumage.legs)
-    shape = (pose.tilt, pose.nod, pose.plumpness, pose.tail_angle, pose.tail_length, pose.leg_length)
-    return [*(value for colour in colours for value in colour), plumage.streaks, plumage.bars, *shape]
+def _square(picture: ByteArray) -> ByteArray:
+    return np.asarray(Image.fromarray(picture).resize((SIDE, SIDE), Image.Resampling.BILINEAR))
 
 
-def learn(backbone: Backbone, pictures: Pictures, epochs: int) -> None:
+def learn(backbone: Backbone, scenes: ByteArray, steps: int) -> None:
     """Train the network in place: AdamW, its rate rising for some steps and then falling as a cosine."""
-    parts = {"bird": 1, "species": 6, "scene": len(SCENES), "looks": pictures.looks.shape[1]}
-    answers = Answers(backbone, parts).to(memory_format=torch.channels_last)
-    steps = epochs * (len(pictures.images) // BATCH)
+    answers = Answers(backbone).to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(answers.parameters(), LEARNING_RATE, weight_decay=DECAY)
+    rng = np.random.default_rng(SEED)
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (backbone.mean, backbone.std))
 
     def rate(step: int) -> float:
         return min(1.0, (step + 1) / STEPS_OF_WARMING) * (1 + math.cos(math.pi * step / steps)) / 2
 
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
     answers.train()
-    for step, (images, chosen) in enumerate(batches(backbone, pictures, steps)):
-        losses = losses_of(answers(images), pictures, chosen)
+    for step in range(steps):
+        images = (batch(scenes, rng) / 255 - mean) / std
+        losses = [wrong(logits) for logits in answers(images.to(memory_format=torch.channels_last))]
         optimizer.zero_grad()
-        torch.stack(list(losses.values())).sum().backward()
+        torch.stack(losses).sum().backward()
         optimizer.step()
         schedule.step()
         if step % 100 == 0 or step == steps - 1:
-            told = ", ".join(f"{name} {loss.item():.3f}" for name, loss in losses.items())
+            told = ", ".join(f"{loss.item():.3f}" for loss in losses)
             print(f"step {step + 1} of {steps}: {told}", flush=True)
 
 
-def batches(backbone: Backbone, pictures: Pictures, steps: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Squares (B, 3, S, S), normalised, and the numbers (B,) of their pictures."""
-    rng = np.random.default_rng(SEED)
-    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (backbone.mean, backbone.std))
-    order: list[int] = []
-    for _ in range(steps):
-        if len(order) < BATCH:
-            order = rng.permutation(len(pictures.images)).tolist()
-        chosen, order = order[:BATCH], order[BATCH:]
-        size = int(rng.choice(SIZES))
-        squares = torch.stack([train_transform(pictures.images[i], size, rng, CROPS) for i in chosen])
-        images = (squares.float() / 255 - mean) / std
-        yield images.to(memory_format=torch.channels_last), torch.tensor(chosen)
+def batch(scenes: ByteArray, rng: np.random.Generator) -> Tensor:
+    """Squares (2 * PAIRS, 3, S, S): scenes with a bird, much of which is hidden, then the same without."""
+    size, cells = int(rng.choice(SIZES)), int(rng.choice(CELLS))
+    chosen = rng.choice(len(scenes), PAIRS, replace=False)
+    cut = torch.stack([Crop.drawn(rng).of(scenes[scene], size) for scene in chosen])
+    with_bird, without = cut[:, 0], cut[:, 1]
+    hidden = torch.from_numpy(rng.random((PAIRS, 1, cells, cells)) < HIDDEN)
+    hidden = F.interpolate(hidden.float(), size=(size, size), mode="nearest") > 0
+    return torch.cat([torch.where(hidden, without, with_bird), without])
 
 
-def losses_of(answers: dict[str, Tensor], pictures: Pictures, chosen: Tensor) -> dict[str, Tensor]:
-    """One loss for each question; only of pictures with a bird is asked what bird it is."""
-    bird = pictures.bird[chosen]
-    return {
-        "bird": F.binary_cross_entropy_with_logits(answers["bird"][:, 0], bird.float()),
-        "species": F.cross_entropy(answers["species"][bird], pictures.species[chosen][bird]),
-        "scene": F.cross_entropy(answers["scene"], pictures.scene[chosen]),
-        "looks": 2 * F.smooth_l1_loss(answers["looks"][bird], pictures.looks[chosen][bird]),
-    }
+def wrong(logits: Tensor) -> Tensor:
+    """Logistic loss of places (2 * PAIRS, N): the best ones of a scene with a bird, all of one without."""
+    with_bird, without = logits[:PAIRS], logits[PAIRS:]
+    best = with_bird.topk(max(1, int(YES * logits.shape[1])), dim=1).values
+    return F.softplus(-best).mean() + F.softplus(without).mean()
 
 
 def half(values: Tensor) -> Tensor:
