@@ -24,7 +24,7 @@ def add_build(command: ArgumentParser) -> None:
     add(
         "--out", type=str, required=True, help="folder for the check, the run, the boxes and the review sheet"
     )
-    add("--method", choices=METHOD_NAMES, default="rfga-spread", help="how the network learns to localize")
+    add("--method", choices=METHOD_NAMES, default="foreground", help="how the network learns to localize")
     add("--set", action="append", type=str, default=[], metavar="KEY=VALUE", help="an option of the method")
     add("--format", type=str, default=",".join(FORMATS), help=f"joined by commas: {', '.join(FORMATS)}")
     add(
@@ -32,6 +32,14 @@ def add_build(command: ArgumentParser) -> None:
         choices=("link", "copy", "none"),
         default="link",
         help="how yolo/images gets the photographs, without which YOLO does not find their boxes",
+    )
+    add(
+        "--class",
+        dest="class_name",
+        type=str | None,
+        default=None,
+        metavar="NAME",
+        help="of photographs that lie in DATA itself, without class folders; by default the folder's name",
     )
     add("--max-boxes", type=int, default=1, help="boxes per photograph at most")
     add("--masks", action="store_true", help="write masks too")
@@ -67,6 +75,7 @@ def run_build(values: dict[str, Any], explicit: set[str]) -> None:
         truth=optional_path(values["truth"]),
         localize=options,
         overwrite=values["overwrite"],
+        class_name=values["class_name"],
     )
     built = build_boxes(command, runtime_of(values))
     _print(built, values)
@@ -83,6 +92,7 @@ def _print(built: Any, values: dict[str, Any]) -> None:
     for note in built.notes:
         tell(f"note: {note}")
     say(values, built.threshold)
+    (warn if built.verdict.unsure else tell)(built.verdict.sentence)
     tell("look at first:")
     if built.findings:
         tell(f"- {built.check}: {built.out / 'check' / 'check.html'}")

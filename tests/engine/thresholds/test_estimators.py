@@ -17,6 +17,7 @@ from rfga.engine.localizing.localize import LocalizeCommand, localize_paths
 from rfga.engine.localizing.localizer import Localizer
 from rfga.engine.thresholds.estimators import (
     DEFAULT_ESTIMATOR,
+    ESTIMATED,
     ESTIMATORS,
     QUICK_ESTIMATORS,
     choose_normalisation,
@@ -24,7 +25,6 @@ from rfga.engine.thresholds.estimators import (
     estimates,
 )
 from rfga.engine.thresholds.threshold import FIXED_THRESHOLDS
-from rfga.geometry.maps import NORMALISATIONS
 from rfga.types import FloatArray, UserError
 from tests.engine import tiny
 
@@ -62,7 +62,7 @@ def test_unknown_estimator() -> None:
 def test_what_a_run_keeps(rng: np.random.Generator) -> None:
     raw = np.concatenate([soft_maps(rng)[0], np.ones((1, 28, 42))]) * 9 - 2  # a constant map says nothing
     found = estimates(raw)
-    assert list(found) == list(NORMALISATIONS)
+    assert list(found) == list(ESTIMATED)
     for entry in found.values():
         assert (entry["estimator"], entry["photographs"]) == (DEFAULT_ESTIMATOR, 6)
         assert entry["threshold"] == entry["all"][DEFAULT_ESTIMATOR]
@@ -102,7 +102,7 @@ def old(run: Path, out: Path, *without: str) -> Path:
 
 
 def test_training_leaves_an_estimate(tiny_run: Path) -> None:
-    assert set(kept(tiny_run)) == set(NORMALISATIONS)
+    assert set(kept(tiny_run)) == set(ESTIMATED)
     assert kept(tiny_run)["minmax"]["photographs"] == 24
     assert 0 < kept(tiny_run)["minmax"]["threshold"] < 1
 

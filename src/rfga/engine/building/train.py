@@ -19,7 +19,15 @@ from rfga.engine.run.recipe_result import followed_recipe, recipe_record
 from rfga.engine.run.recipes import Recipe, read_recipe
 from rfga.engine.runtime.joining import joined
 from rfga.engine.runtime.machine import Runtime
+from rfga.engine.runtime.progress import announcer
 from rfga.files import claimed
+from rfga.methods import BY_PASSES
+
+OF_EPOCHS = {
+    *("epochs", "lr", "new_lr_factor", "fast_layers", "momentum", "nesterov", "weight_decay", "schedule"),
+    *("milestones", "warmup_epochs", "freeze_backbone", "crop", "min_scale", "flip", "compile", "seed"),
+}
+"""Settings of learning by steps, without meaning for a method that is solved."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +43,7 @@ class TrainCommand:
         truth: boxes or masks of val.
         policy: about an earlier run in the folder.
         loggers: names of those that get every epoch.
+        class_name: of the one class of photographs without class folders.
     """
 
     data: str
@@ -45,6 +54,7 @@ class TrainCommand:
     truth: Path | None = None
     policy: RunPolicy = field(default_factory=RunPolicy)
     loggers: Sequence[str] = ()
+    class_name: str | None = None
 
 
 def train_and_report(command: TrainCommand, runtime: Runtime | None = None) -> dict[str, Any] | None:
@@ -82,9 +92,13 @@ def _train_in(
         truth = truth or (Path(data["truth"]) if data.get("truth") else None)
         followed = data.get("recipe")
     was_finished = goes_on and run.is_finished
-    dataset = open_dataset(command.data, truth)
+    dataset = open_dataset(command.data, truth, class_name=command.class_name)
     source: dict[str, Any] = {"source": command.data, "truth": None if truth is None else str(truth)}
     config = TrainConfig.from_dict(settings)
+    ignored = sorted(OF_EPOCHS & {*command.settings}) if config.method in BY_PASSES else []
+    if ignored:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in ignored)
+        announcer(runtime.quiet)(f"{flags}: of no effect, for {config.method} is solved, without epochs")
     if recipe is not None and not goes_on:
         followed = recipe_record(recipe, config)
     if followed:
@@ -115,8 +129,9 @@ def _splits_to_measure(run: RunFolder, dataset: Dataset) -> list[str]:
 
 
 def _settings_of(command: TrainCommand, recipe: Recipe | None) -> dict[str, Any]:
-    """The recipe's settings, overridden by the flags."""
-    return _over(recipe.train if recipe else {}, {**command.settings, "options": command.options})
+    """The recipe's settings, overridden by the flags; an image size that is given is not chosen."""
+    found = _over(recipe.train if recipe else {}, {**command.settings, "options": command.options})
+    return {"choose_size": False, **found} if "image_size" in found else found
 
 
 def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

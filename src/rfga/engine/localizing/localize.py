@@ -48,6 +48,7 @@ class Summary:
     failed: dict[str, str]  # image id -> reason
     without_box: int  # of those done or skipped: nothing above the threshold
     warnings: dict[str, int] = field(default_factory=dict)  # of those done or skipped: how many have each
+    nothing_found: tuple[str, ...] = ()  # image ids of those without a box
     # How many inputs have the class to look for from their folder, from a file, or as the most probable one.
     class_from: dict[str, int] = field(default_factory=dict, compare=False)
     notes: tuple[str, ...] = field(default=(), compare=False)  # what is not as expected and yet no error
@@ -107,7 +108,9 @@ def _localize_paths(command: LocalizeCommand, runtime: Runtime) -> Summary:
             lambda: estimated_for(plain, photographs, command.options.labels, runtime, earlier).threshold
         )
         localizer = localizer.with_threshold(found.value, found.source)
-    announcer(runtime.quiet)(threshold_sentence(localizer.threshold, given is not None))
+    announcer(runtime.quiet)(
+        threshold_sentence(localizer.threshold, given is not None, localizer.config.normalisation)
+    )
     summary = localize(
         localizer, photographs, command.out, command.options, runtime=runtime, policy=command.policy
     )
@@ -229,13 +232,15 @@ def _begin(
 def _summary(journal: Journal, ids: Sequence[str], before: Sequence[bool]) -> Summary:
     """What became of the photographs, now that all processes have done."""
     journal.take_parts()
+    nothing_found = tuple(found.image_id for found in journal.predictions(ids) if not len(found.boxes))
     return Summary(
         inputs=len(ids),
         done=len(ids) - sum(before) - len(journal.failures),
         skipped=sum(before),
         failed=dict(journal.failures),
-        without_box=sum(1 for prediction in journal.predictions(ids) if not len(prediction.boxes)),
+        without_box=len(nothing_found),
         warnings=dict(Counter(text for found in journal.predictions(ids) for text in found.warnings)),
+        nothing_found=nothing_found,
     )
 
 
