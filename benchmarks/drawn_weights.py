@@ -38,9 +38,10 @@ SIDE = 176  # pixels at which drawings are kept
 SIZES = (112, 144, 176)  # pixels of a batch's side
 SMALLEST_CROP = 0.62  # of the side
 CELLS, HIDDEN = (3, 4, 5, 6), 0.7  # squares along a side, and the share of them without the bird
-YES = 0.15  # of the places of a scene with a bird
+YES = 0.2  # of the places of a scene with a bird
+NO_WEIGHT = 1.5  # of the scenes without
 STAGES = ("stages.1", "stages.2")  # asked as the last features are
-PAIRS, STEPS, STEPS_OF_WARMING, LEARNING_RATE, DECAY = 8, 1200, 60, 3e-3, 0.02
+PAIRS, STEPS, STEPS_OF_WARMING, LEARNING_RATE, DECAY = 8, 500, 60, 3e-3, 0.02
 
 
 class Answers(nn.Module):
@@ -154,12 +155,12 @@ def wrong(logits: Tensor) -> Tensor:
     """Logistic loss of places (2 * PAIRS, N): the best ones of a scene with a bird, all of one without."""
     with_bird, without = logits[:PAIRS], logits[PAIRS:]
     best = with_bird.topk(max(1, int(YES * logits.shape[1])), dim=1).values
-    return F.softplus(-best).mean() + F.softplus(without).mean()
+    return F.softplus(-best).mean() + NO_WEIGHT * F.softplus(without).mean()
 
 
 def half(values: Tensor) -> Tensor:
     """In half precision, counters as they are."""
-    return values.half() if values.is_floating_point() else values
+    return (values.half() if values.is_floating_point() else values).contiguous()
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from rfga.nn.guided_filter import guided_filter
 from rfga.nn.self_similarity import spread_along
 
 Kind = Literal["auto", "collection", "class"]
+Seeds = Literal["class", "norm"]
 SHARES = (1.0, 0.3, 0.1, 0.0)
 """Of the collection's sums in a class's discriminant: 1 is one for all, 0 each class its own."""
 COLLECTION_MARGIN = 1.1
@@ -61,6 +62,8 @@ class Foreground(Method):
         above: value of a seeding map, between its ends, above which a place is surely object.
         below: value below which it is surely background.
         tighten: let the maps follow the photograph's edges.
+        seeds: from class maps, or from the norm of the last features, as always where there is but one class:
+            better where what tells classes apart is a small part of the object, and the network knows objects.
 
     Example:
         >>> from rfga.backbones.build import build_backbone
@@ -84,6 +87,7 @@ class Foreground(Method):
         above: float = 0.5,
         below: float = 0.15,
         tighten: bool = True,
+        seeds: Seeds = "class",
     ) -> None:
         super().__init__(backbone, num_classes)
         self.seeding: Method = RidgeCAM(backbone, num_classes)
