@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 DATASETS = {
     "folder": "rfga.data.folder:FolderDataset",
     "synthetic": "rfga.data.synthetic.dataset:SyntheticDataset",
-    "cub": "rfga.data.cub:CubDataset",
-    "ilsvrc": "rfga.data.ilsvrc:IlsvrcDataset",
-    "openimages30k": "rfga.data.openimages30k:OpenImages30kDataset",
-    "pets": "rfga.data.pets:PetsDataset",
+    "cub": "rfga.data.benchmarks.cub:CubDataset",
+    "ilsvrc": "rfga.data.benchmarks.ilsvrc:IlsvrcDataset",
+    "openimages30k": "rfga.data.benchmarks.openimages30k:OpenImages30kDataset",
+    "pets": "rfga.data.benchmarks.pets:PetsDataset",
 }
 """Name of a data set -> "module:Class". A new data set is one file in this folder and one line here."""
 

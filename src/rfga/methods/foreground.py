@@ -93,6 +93,7 @@ class Foreground(Method):
         self.seeding: Method = RidgeCAM(backbone, num_classes)
         self.kind, self.level, self.tighten = discriminant, level, tighten
         self.above, self.below = above, below
+        self.seeds_from: Seeds = "norm" if num_classes == 1 else seeds
         self._places = backbone.middle_places[:stages]
         self._widths = [backbone.channels[place] for place in self._places]
         self.register_buffer("means", torch.zeros(sum(self._widths)))
@@ -233,8 +234,8 @@ class Foreground(Method):
                 sums[name][label, fold % self._folds] += value.cpu()
 
     def _seeding_maps(self, batch: Batch) -> Tensor:
-        """(B, 1, h, w): the classifier's of the given classes; where there is but one, the features' norm."""
-        if self.num_classes == 1:
+        """(B, 1, h, w): the classifier's of the given classes, or the features' norm."""
+        if self.seeds_from == "norm":
             norms: Tensor = torch.linalg.vector_norm(self.backbone(batch.images), dim=1, keepdim=True)
             return norms
         return self.seeding.localize(batch.images, batch.labels).maps

@@ -135,7 +135,7 @@ class SpreadAttention(ClassMapMethod):
 
     @property
     def map_stage(self) -> str:
-        """The earlier stage to whose grid maps are spread, where there is one and they are spread at all."""
+        """The earlier stage that maps are spread to, where there is one."""
         finer = self._places[1:2] if self.times else ()
         return finer[0] if finer else super().map_stage
 

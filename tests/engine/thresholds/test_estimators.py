@@ -11,10 +11,12 @@ import pytest
 
 from rfga.cli import main
 from rfga.data import open_dataset
-from rfga.engine.evaluating.command import EvaluateCommand, evaluate_run
+from rfga.engine.evaluating.command import evaluate_run
+from rfga.engine.evaluating.options import EvaluateCommand
 from rfga.engine.localizing.estimate import LEAST_PHOTOGRAPHS, spread
-from rfga.engine.localizing.localize import LocalizeCommand, localize_paths
+from rfga.engine.localizing.localize import localize_paths
 from rfga.engine.localizing.localizer import Localizer
+from rfga.engine.localizing.options import LocalizeCommand
 from rfga.engine.thresholds.estimators import (
     DEFAULT_ESTIMATOR,
     ESTIMATED,

@@ -21,7 +21,7 @@ from rfga.engine.localizing.inputs import Photograph
 from rfga.engine.localizing.journal import FILE_NAME as JOURNAL
 from rfga.engine.localizing.localize import Summary, localize
 from rfga.engine.localizing.localizer import Localizer
-from rfga.engine.localizing.output import LocalizeOptions
+from rfga.engine.localizing.options import LocalizeOptions
 from rfga.engine.localizing.refiners import load_refiner
 from rfga.engine.localizing.review_sheet import REVIEW_NAME
 from rfga.engine.run.config import RunPolicy

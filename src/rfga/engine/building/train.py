@@ -10,7 +10,8 @@ from typing import Any
 
 from rfga.data import open_dataset
 from rfga.data.base import Dataset
-from rfga.engine.evaluating.command import EvaluateCommand, evaluate_and_record, measured
+from rfga.engine.evaluating.command import evaluate_and_record, measured
+from rfga.engine.evaluating.options import EvaluateCommand
 from rfga.engine.evaluating.report import write_run_report
 from rfga.engine.learning.train import train
 from rfga.engine.run.config import RunPolicy, TrainConfig
@@ -129,9 +130,10 @@ def _splits_to_measure(run: RunFolder, dataset: Dataset) -> list[str]:
 
 
 def _settings_of(command: TrainCommand, recipe: Recipe | None) -> dict[str, Any]:
-    """The recipe's settings, overridden by the flags; an image size that is given is not chosen."""
+    """The recipe's settings, overridden by the flags; passes choose an image size that is not given."""
     found = _over(recipe.train if recipe else {}, {**command.settings, "options": command.options})
-    return {"choose_size": False, **found} if "image_size" in found else found
+    chooses = found.get("method") in BY_PASSES and "image_size" not in found
+    return {"choose_size": True, **found} if chooses else found
 
 
 def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

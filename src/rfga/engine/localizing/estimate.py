@@ -113,8 +113,8 @@ def estimated_for(
         return localizer.with_threshold(kept, LABEL_FREE)
     if len(photographs) < LEAST_PHOTOGRAPHS:
         return localizer
-    chosen = choose_labels(photographs, labels, localizer.classes)
     places = _evenly(len(photographs), MOST_PHOTOGRAPHS)
+    chosen = choose_labels(photographs, labels, localizer.classes)
     items: list[_Item] = [(partial(read_image, photographs[i].path), chosen[i]) for i in places]
     how = localizer.config.normalisation
     found = _estimated(localizer, items, runtime, [how]).get(how)

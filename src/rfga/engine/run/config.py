@@ -92,8 +92,8 @@ class TrainConfig:
     std: tuple[float, float, float] | None = None
     precision: Precision = "auto"
     compile: bool = False
-    choose_size: bool = True
-    normalisation: Normalisation | Literal["auto"] = "auto"
+    choose_size: bool = False
+    normalisation: Literal["auto", "minmax", "max", "pas", "ivr", "none"] = "auto"
     seed: int = 0
 
     def __post_init__(self) -> None:
