@@ -5,8 +5,9 @@
 Birds are drawn as the demo's are, of another seed, so that no picture is the demo's, and each scene is drawn
 without its bird as well. Places of a scene without a bird are to say no; of those of a scene with one, some
 are to say yes, whichever they are (multiple instance learning). So that any part of a bird must do, not the
-head alone, random squares of a picture show the scene without the bird. Neither boxes nor masks nor positions
-nor species are used.
+head alone, random squares of a picture show the scene without the bird. At the end, batch normalisation gets
+the statistics of scenes without a bird, so that features are large where something is not scene. Neither
+boxes nor masks nor positions nor species are used.
 
 The file holds timm's network without its classifier, in half precision.
 """
@@ -39,8 +40,9 @@ SIZES = (112, 144, 176)  # pixels of a batch's side
 SMALLEST_CROP = 0.62  # of the side
 CELLS, HIDDEN = (3, 4, 5, 6), 0.7  # squares along a side, and the share of them without the bird
 YES = 0.2  # of the places of a scene with a bird
-NO_WEIGHT = 1.5  # of the scenes without
+NO_WEIGHT = 2.0  # of the scenes without
 STAGES = ("stages.1", "stages.2")  # asked as the last features are
+SCENES_OF_STATISTICS, SIDE_OF_STATISTICS = 480, 192  # pictures, and pixels of their sides
 PAIRS, STEPS, STEPS_OF_WARMING, LEARNING_RATE, DECAY = 8, 500, 60, 3e-3, 0.02
 
 
@@ -95,7 +97,9 @@ def main() -> None:
     asked = parser.parse_args()
     torch.manual_seed(SEED)
     backbone = timm_backbone(DRAWN_NETWORK, output_stride=16)
-    learn(backbone, pairs(asked.birds), asked.steps)
+    scenes = pairs(asked.birds)
+    learn(backbone, scenes, asked.steps)
+    normalise_by(backbone, scenes[:SCENES_OF_STATISTICS, 1])
     weights = backbone.network.state_dict()
     write_weights({name: half(value) for name, value in weights.items()}, asked.out)
     print(f"{asked.out}: {asked.out.stat().st_size / 1000:.0f} kB")
@@ -156,6 +160,21 @@ def wrong(logits: Tensor) -> Tensor:
     with_bird, without = logits[:PAIRS], logits[PAIRS:]
     best = with_bird.topk(max(1, int(YES * logits.shape[1])), dim=1).values
     return F.softplus(-best).mean() + NO_WEIGHT * F.softplus(without).mean()
+
+
+@torch.no_grad()
+def normalise_by(backbone: Backbone, pictures: ByteArray) -> None:
+    """Give batch normalisation the statistics of pictures (N, H, W, 3), in place."""
+    for part in backbone.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            part.reset_running_stats()
+            part.momentum = None  # the mean over all batches
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (backbone.mean, backbone.std))
+    whole = Crop(SIDE, 0, 0, mirrored=False)
+    backbone.train()
+    for start in range(0, len(pictures), 2 * PAIRS):
+        images = whole.of(pictures[start : start + 2 * PAIRS], SIDE_OF_STATISTICS)
+        backbone((images / 255 - mean) / std)
 
 
 def half(values: Tensor) -> Tensor:

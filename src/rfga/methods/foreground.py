@@ -62,8 +62,8 @@ class Foreground(Method):
         above: value of a seeding map, between its ends, above which a place is surely object.
         below: value below which it is surely background.
         tighten: let the maps follow the photograph's edges.
-        seeds: from class maps, or from the norm of the last features, as always where there is but one class:
-            better where what tells classes apart is a small part of the object, and the network knows objects.
+        seeds: from class maps, or from the norm of the last features, as always where there is but one class;
+            the norm is better where classes differ in a small part and the network knows such objects.
 
     Example:
         >>> from rfga.backbones.build import build_backbone
