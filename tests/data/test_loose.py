@@ -10,7 +10,7 @@ from PIL import Image
 from rfga.data import open_dataset
 from rfga.data.loose import lie_loose
 from rfga.engine.building.box_set import BuildCommand, build_boxes
-from rfga.engine.localizing.output import LocalizeOptions
+from rfga.engine.localizing.options import LocalizeOptions
 from rfga.types import UserError
 from tests.engine.tiny import QUIET
 

@@ -17,8 +17,6 @@ from rfga.nn.foreground import SeedSums, discriminant, place_vectors, seed_error
 from rfga.nn.guided_filter import guided_filter
 from rfga.nn.self_similarity import spread_along
 
-Kind = Literal["auto", "collection", "class"]
-Seeds = Literal["class", "norm"]
 SHARES = (1.0, 0.3, 0.1, 0.0)
 """Of the collection's sums in a class's discriminant: 1 is one for all, 0 each class its own."""
 COLLECTION_MARGIN = 1.1
@@ -81,19 +79,19 @@ class Foreground(Method):
         backbone: Backbone,
         num_classes: int,
         *,
-        discriminant: Kind = "auto",
+        discriminant: Literal["auto", "collection", "class"] = "auto",
         stages: int = 3,
         level: float | None = None,
         above: float = 0.5,
         below: float = 0.15,
         tighten: bool = True,
-        seeds: Seeds = "class",
+        seeds: Literal["class", "norm"] = "class",
     ) -> None:
         super().__init__(backbone, num_classes)
         self.seeding: Method = RidgeCAM(backbone, num_classes)
         self.kind, self.level, self.tighten = discriminant, level, tighten
         self.above, self.below = above, below
-        self.seeds_from: Seeds = "norm" if num_classes == 1 else seeds
+        self.seeds_from = "norm" if num_classes == 1 else seeds
         self._places = backbone.middle_places[:stages]
         self._widths = [backbone.channels[place] for place in self._places]
         self.register_buffer("means", torch.zeros(sum(self._widths)))

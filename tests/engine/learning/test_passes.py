@@ -72,7 +72,7 @@ def test_the_names_of_photographs_do_not_matter_for_the_classifier(
 
 
 def test_two_processes_solve_what_one_does(few: Path, solved: Path, tmp_path: Path) -> None:
-    flags = tiny.flags(method="foreground", choose_size="false", batch_size=5)
+    flags = tiny.flags(method="foreground", batch_size=5)
     statuses, said = together(2, ("train", few, "--out", tmp_path / "run", *flags), tmp_path)
     assert statuses == [0, 0], said
     require_close(tmp_path / "run", solved)
