@@ -125,7 +125,6 @@ def learn(backbone: Backbone, scenes: ByteArray, steps: int) -> None:
     answers = Answers(backbone).to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(answers.parameters(), LEARNING_RATE, weight_decay=DECAY)
     rng = np.random.default_rng(SEED)
-    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (backbone.mean, backbone.std))
 
     def rate(step: int) -> float:
         return min(1.0, (step + 1) / STEPS_OF_WARMING) * (1 + math.cos(math.pi * step / steps)) / 2
@@ -133,7 +132,7 @@ def learn(backbone: Backbone, scenes: ByteArray, steps: int) -> None:
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
     answers.train()
     for step in range(steps):
-        images = (batch(scenes, rng) / 255 - mean) / std
+        images = scaled(batch(scenes, rng))
         losses = [wrong(logits) for logits in answers(images.to(memory_format=torch.channels_last))]
         optimizer.zero_grad()
         torch.stack(losses).sum().backward()
@@ -155,6 +154,11 @@ def batch(scenes: ByteArray, rng: np.random.Generator) -> Tensor:
     return torch.cat([torch.where(hidden, without, with_bird), without])
 
 
+def scaled(images: Tensor) -> Tensor:
+    """From [0, 255] to [-1, 1]."""
+    return images / 127.5 - 1
+
+
 def wrong(logits: Tensor) -> Tensor:
     """Logistic loss of places (2 * PAIRS, N): the best ones of a scene with a bird, all of one without."""
     with_bird, without = logits[:PAIRS], logits[PAIRS:]
@@ -169,12 +173,11 @@ def normalise_by(backbone: Backbone, pictures: ByteArray) -> None:
         if isinstance(part, nn.BatchNorm2d):
             part.reset_running_stats()
             part.momentum = None  # the mean over all batches
-    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (backbone.mean, backbone.std))
     whole = Crop(SIDE, 0, 0, mirrored=False)
     backbone.train()
     for start in range(0, len(pictures), 2 * PAIRS):
         images = whole.of(pictures[start : start + 2 * PAIRS], SIDE_OF_STATISTICS)
-        backbone((images / 255 - mean) / std)
+        backbone(scaled(images))
 
 
 def half(values: Tensor) -> Tensor:

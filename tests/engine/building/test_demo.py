@@ -65,7 +65,7 @@ def test_demo_from_pictures_to_report(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 def test_boxes_are_counted_by_their_overlap_with_the_true_one(tmp_path: Path) -> None:
-    """Its own truth is right, the same without a picture's box is one less, and boxes moved away are wrong."""
+    """The truth is right, without one picture's box it is one less, and boxes moved away are wrong."""
     birds = tmp_path / "birds"
     write_class_folders(SyntheticDataset(train_per_class=0, val_per_class=0, test_per_class=1), birds)
     truth = open_dataset(birds, birds / "test_boxes.json", "test")

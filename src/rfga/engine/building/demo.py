@@ -87,7 +87,8 @@ def run_demo(
         left = _TimeLeft(meter)
         _draw(pictures, out / PICTURES, left)
         make_folder(out / CHECK)  # by which build knows a folder of its own
-        built = {"foreground": _build(out, out, "foreground", LocalizeOptions(formats=tuple(FORMATS)), silent)}
+        whole = LocalizeOptions(formats=tuple(FORMATS))
+        built = {"foreground": _build(out, out, "foreground", whole, silent)}
         left.done("boxes")
         plain = LocalizeOptions(formats=("coco",), second_look=False, review=0)
         built["ridge"] = _build(out, out / CLASS_MAP, "ridge", plain, silent)
@@ -95,7 +96,7 @@ def run_demo(
         truth = open_dataset(out / PICTURES, out / PICTURES / "test_boxes.json", "test")
         reports = [_measure(made.out, truth, silent) for made in built.values()]
         boxes = {method: read_boxes(made.out / BOXES / "coco.json") for method, made in built.items()}
-        examples = [_example(truth, sample, boxes) for sample in _first_of_each(truth)]
+        examples = [_example(truth, sample, boxes) for sample in first_of_each(truth)]
         write_report(out / REPORT, "rfga demo: boxes on drawn birds", reports, NOTES, examples)
         left.done("report")
     return DemoResult(
@@ -172,7 +173,7 @@ def _is_right(box: FloatArray | None, true: Truth | None) -> bool:
     return bool(iou(box, true.boxes).max() >= RIGHT)
 
 
-def _first_of_each(truth: Dataset) -> list[Sample]:
+def first_of_each(truth: Dataset) -> list[Sample]:
     """The first picture of each species, whatever came of it."""
     first: dict[int, Sample] = {}
     for sample in truth.samples("test"):
