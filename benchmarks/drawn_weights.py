@@ -135,7 +135,7 @@ def learn(backbone: Backbone, scenes: ByteArray, steps: int) -> None:
         images = scaled(batch(scenes, rng))
         losses = [wrong(logits) for logits in answers(images.to(memory_format=torch.channels_last))]
         optimizer.zero_grad()
-        torch.stack(losses).sum().backward()
+        torch.autograd.backward(losses)
         optimizer.step()
         schedule.step()
         if step % 100 == 0 or step == steps - 1:

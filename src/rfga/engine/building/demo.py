@@ -21,7 +21,7 @@ from rfga.engine.building.box_set import BOXES, CHECK, RUN, BuildCommand, Built,
 from rfga.engine.evaluating.evaluate import EvaluationOptions, evaluate
 from rfga.engine.evaluating.report import method_report, record_evaluation
 from rfga.engine.localizing.localizer import Localizer
-from rfga.engine.localizing.output import LocalizeOptions
+from rfga.engine.localizing.options import LocalizeOptions
 from rfga.engine.run.folder import RunFolder
 from rfga.engine.runtime.machine import Runtime
 from rfga.engine.runtime.progress import Meter
@@ -87,10 +87,10 @@ def run_demo(
         left = _TimeLeft(meter)
         _draw(pictures, out / PICTURES, left)
         make_folder(out / CHECK)  # by which build knows a folder of its own
-        whole = LocalizeOptions(formats=tuple(FORMATS))
+        whole = LocalizeOptions(formats=tuple(FORMATS), second_look=True)
         built = {"foreground": _build(out, out, "foreground", whole, silent)}
         left.done("boxes")
-        plain = LocalizeOptions(formats=("coco",), second_look=False, review=0)
+        plain = LocalizeOptions(formats=("coco",), review=0)
         built["ridge"] = _build(out, out / CLASS_MAP, "ridge", plain, silent)
         left.done("class map")
         truth = open_dataset(out / PICTURES, out / PICTURES / "test_boxes.json", "test")
