@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from rfga.backbones.build import build_backbone
-from rfga.backbones.drawn import DRAWN_NETWORK, DRAWN_WEIGHTS
+from rfga.backbones.drawn import DRAWN_WEIGHTS
 from rfga.backbones.weights import read_weights
 from rfga.data.synthetic.dataset import SyntheticDataset
 from rfga.data.synthetic.individual import render
@@ -24,7 +24,7 @@ def test_the_file_is_small_and_whole() -> None:
 
 
 def test_it_is_named_as_any_other_network() -> None:
-    backbone = build_backbone(DRAWN_NETWORK, weights=str(DRAWN_WEIGHTS)).eval()
+    backbone = build_backbone("drawn_birds", weights=str(DRAWN_WEIGHTS)).eval()
     with torch.no_grad():
         last, middle = backbone.forward_places(torch.zeros(1, 3, 64, 96), backbone.middle_places[:3])
     assert last.shape == (1, backbone.out_channels, 4, 6)
@@ -38,8 +38,8 @@ def test_mean_features_part_birds_from_scenes() -> None:
     pictures = [birds.image(sample) for sample in samples]
     pictures += [Image.fromarray(render(birds.individual(sample), None)[0]) for sample in samples]
     squares = torch.stack([eval_transform(picture, 160) for picture in pictures])
-    backbone = build_backbone(DRAWN_NETWORK, weights=str(DRAWN_WEIGHTS), photographs=squares[::3]).eval()
-    assert (backbone.mean, backbone.std) == (HALF, HALF)  # told by the weights themselves
+    backbone = build_backbone("drawn_birds", weights=str(DRAWN_WEIGHTS), photographs=squares[::3]).eval()
+    assert (backbone.mean, backbone.std) == (HALF, HALF)  # whatever photographs seem to say
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (backbone.mean, backbone.std))
     with torch.no_grad():
         pooled = backbone((squares.float() / 255 - mean) / std).mean((2, 3)).view(2, len(samples), -1)

@@ -11,8 +11,39 @@ from __future__ import annotations
 
 from pathlib import Path
 
-DRAWN_NETWORK = "test_byobnet"
-"""timm's name of the network: 0.2 million weights."""
+import timm
+
+from rfga.backbones.base import Backbone
+from rfga.backbones.stages import drop_unused, named_stages, watch_trial
+from rfga.backbones.stride import limit_stride
+from rfga.backbones.weights import load_weights, read_weights
 
 DRAWN_WEIGHTS = Path(__file__).with_name("drawn.safetensors")
-"""Of that network, without a classifier, in half precision."""
+"""Of the network, without a classifier, in half precision."""
+
+
+class DrawnBirds(Backbone):
+    """A network of 0.2 million weights (timm's ``test_byobnet``), for colours from -1 to 1.
+
+    How its input is scaled cannot be found by trial, since the statistics that it holds are of other pictures
+    than those with birds; so it has a name of its own.
+
+    Args:
+        pretrained: with the weights that come with the package, which know drawn birds and nothing else.
+        output_stride: pixels of the image per pixel of the last map.
+
+    Example:
+        >>> import torch
+        >>> DrawnBirds(pretrained=True).eval()(torch.zeros(1, 3, 64, 96)).shape
+        torch.Size([1, 256, 4, 6])
+    """
+
+    def __init__(self, *, pretrained: bool = False, output_stride: int = 16) -> None:
+        network = timm.create_model("test_byobnet", num_classes=0)
+        limit_stride(network, output_stride)
+        trial = watch_trial(network, network.forward_features)
+        drop_unused(network, trial)
+        half = (0.5, 0.5, 0.5)
+        super().__init__(network, network.forward_features, named_stages(trial), mean=half, std=half)
+        if pretrained:
+            load_weights(network, read_weights(DRAWN_WEIGHTS), str(DRAWN_WEIGHTS))
