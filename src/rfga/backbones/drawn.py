@@ -10,6 +10,7 @@ weights from ImageNet.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import timm
 
@@ -39,7 +40,7 @@ class DrawnBirds(Backbone):
     """
 
     def __init__(self, *, pretrained: bool = False, output_stride: int = 16) -> None:
-        network = timm.create_model("test_byobnet", num_classes=0)
+        network: Any = timm.create_model("test_byobnet", num_classes=0)
         limit_stride(network, output_stride)
         trial = watch_trial(network, network.forward_features)
         drop_unused(network, trial)
