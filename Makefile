@@ -9,7 +9,7 @@ OUT ?= demo
 .PHONY: help demo test test-slow test-lowest check docs install clean
 
 help:
-	@echo "make demo       install, then train CAM and RFGA on embedded pictures and write $(OUT)/report.html"
+	@echo "make demo       install, then find boxes on drawn birds and write $(OUT)/report.html"
 	@echo "make test       install, then all quick tests, doctests, ruff, mypy, layer rules, documentation"
 	@echo "make test-slow  what takes longer"
 	@echo "make test-lowest  the quick tests with the oldest versions that pyproject.toml allows"

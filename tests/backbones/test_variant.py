@@ -26,7 +26,7 @@ LEFT_ASIDE = {
     "wsol_inception_v3": {"Mixed_7a", "Mixed_7b", "Mixed_7c", "AuxLogits", "fc"},
     "wsol_resnet50": {"fc"},
 }
-VARIANTS = list(BACKBONES)
+VARIANTS = list(LEFT_ASIDE)
 
 
 def made_up_weights(name: str, **options: Any) -> dict[str, Tensor]:

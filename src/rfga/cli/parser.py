@@ -11,7 +11,7 @@ from jsonargparse import ArgumentParser
 from rfga.version import __version__
 
 COMMANDS = {
-    "demo": "train CAM and RFGA on embedded pictures and compare them",
+    "demo": "boxes on drawn birds, beside those of a plain class map",
     "train": "train on class folders of photographs",
     "build": "from class folders to a checked set of boxes, in one go",
     "evaluate": "measure a run on photographs whose boxes or masks are known",

@@ -60,6 +60,8 @@ class Foreground(Method):
         above: value of a seeding map, between its ends, above which a place is surely object.
         below: value below which it is surely background.
         tighten: let the maps follow the photograph's edges.
+        seeds: from class maps, or from the norm of the last features, as always where there is but one class;
+            the norm is better where classes differ in a small part and the network knows such objects.
 
     Example:
         >>> from rfga.backbones.build import build_backbone
@@ -83,11 +85,13 @@ class Foreground(Method):
         above: float = 0.5,
         below: float = 0.15,
         tighten: bool = True,
+        seeds: Literal["class", "norm"] = "class",
     ) -> None:
         super().__init__(backbone, num_classes)
         self.seeding: Method = RidgeCAM(backbone, num_classes)
         self.kind, self.level, self.tighten = discriminant, level, tighten
         self.above, self.below = above, below
+        self.seeds_from = "norm" if num_classes == 1 else seeds
         self._places = backbone.middle_places[:stages]
         self._widths = [backbone.channels[place] for place in self._places]
         self.register_buffer("means", torch.zeros(sum(self._widths)))
@@ -228,8 +232,8 @@ class Foreground(Method):
                 sums[name][label, fold % self._folds] += value.cpu()
 
     def _seeding_maps(self, batch: Batch) -> Tensor:
-        """(B, 1, h, w): the classifier's of the given classes; where there is but one, the features' norm."""
-        if self.num_classes == 1:
+        """(B, 1, h, w): the classifier's of the given classes, or the features' norm."""
+        if self.seeds_from == "norm":
             norms: Tensor = torch.linalg.vector_norm(self.backbone(batch.images), dim=1, keepdim=True)
             return norms
         return self.seeding.localize(batch.images, batch.labels).maps

@@ -60,7 +60,23 @@ class MethodReport:
     settings: Mapping[str, str] = field(default_factory=dict)
 
 
-def write_report(path: Path, title: str, methods: Sequence[MethodReport], notes: Sequence[str] = ()) -> None:
+@dataclass(frozen=True, slots=True, eq=False)
+class Example:
+    """A photograph with the box that each method found."""
+
+    image_id: str
+    image: ByteArray  # (H, W, 3) uint8, original size
+    truth: Truth | None  # in original pixels
+    boxes: Mapping[str, FloatArray]  # (n, 4) by the methods' names, in original pixels
+
+
+def write_report(
+    path: Path,
+    title: str,
+    methods: Sequence[MethodReport],
+    notes: Sequence[str] = (),
+    examples: Sequence[Example] = (),
+) -> None:
     """Write one self-contained HTML page: comparison, curves, training history, gallery, settings.
 
     Args:
@@ -68,6 +84,7 @@ def write_report(path: Path, title: str, methods: Sequence[MethodReport], notes:
         title: of the page.
         methods: in the order of the columns; parts that none of them has are left out.
         notes: sentences for the reader, shown below the introduction.
+        examples: photographs that open the page, each with every method's box.
 
     Raises:
         ValueError: no method, or two of one name.
@@ -92,6 +109,7 @@ def write_report(path: Path, title: str, methods: Sequence[MethodReport], notes:
         title=title,
         notes=[*notes, *_warnings(methods)],
         methods=methods,
+        examples=examples,
         colours=colours,
         rules=RULES,
         headlines={method.name: _headlines(method) for method in methods},
@@ -101,6 +119,7 @@ def write_report(path: Path, title: str, methods: Sequence[MethodReport], notes:
         kinds=[kind for kind in GALLERY_KINDS if any(method.gallery.get(kind) for method in methods)],
         attended={method.name: list(_attended(method)) for method in methods},
         picture=_picture,
+        example_picture=_example,
         attention_picture=_attention,
         summary=short_summary,
     )
@@ -108,6 +127,11 @@ def write_report(path: Path, title: str, methods: Sequence[MethodReport], notes:
 
 def _picture(item: GalleryItem) -> Markup:
     drawn = overlay(item.image, item.score_map, item.boxes, item.truth, max_side=_PICTURE_PIXELS)
+    return Markup(jpeg_data_uri(drawn))
+
+
+def _example(example: Example, method: str) -> Markup:
+    drawn = overlay(example.image, None, example.boxes[method], example.truth, max_side=_PICTURE_PIXELS)
     return Markup(jpeg_data_uri(drawn))
 
 
@@ -131,9 +155,9 @@ def _warnings(methods: Sequence[MethodReport]) -> Iterator[str]:
 
 
 def _headlines(method: MethodReport) -> list[tuple[MetricRow, str]]:
-    """The first entry of the leading metrics, which is the benchmark's own definition, with its meaning."""
+    """The first entry of the leading metrics, at a threshold that no box has chosen, with its meaning."""
     first: dict[str, MetricRow] = {}
-    for row in metric_rows(method.evaluation):
+    for row in sorted(metric_rows(method.evaluation), key=lambda row: row.source != "label-free"):
         first.setdefault(row.metric, row)
     leading = [first[name] for name in _HEADLINES if name in first]
     return [(row, MEANINGS[row.metric]) for row in leading if not math.isnan(row.value)]
