@@ -37,7 +37,7 @@ def main() -> None:
             for one in first_of_each(truth)
         ]
         rows.append(np.hstack([_cell(picture) for picture in shown]))
-    Image.fromarray(np.vstack(rows)).save(asked.out, quality=88)
+    Image.fromarray(np.vstack(rows)).save(asked.out, quality=82, optimize=True)
 
 
 def _cell(picture: ByteArray) -> ByteArray:

@@ -217,10 +217,12 @@ def test_help_answers_before_anything_heavy_is_loaded() -> None:
         "asked = [['--help'], ['--version'], *([name, '--help'] for name in COMMANDS)]\n"
         "for arguments in asked:\n"
         "    try: main(arguments)\n    except SystemExit as end: assert not end.code\n"
-        "print(*sorted(sys.modules))"
+        "    if arguments == ['--version']: print('first', *sys.modules)\n"
+        "print(*sys.modules)"
     )
     said = run_python(code).splitlines()
-    loaded = said[-1].split()
+    [first], loaded = ([line.split() for line in said if line.startswith("first ")], said[-1].split())
     assert len([line for line in said if line.startswith("usage: rfga")]) == 1 + len(COMMANDS)
-    assert len([name for name in loaded if name.partition(".")[0] == "rfga"]) < 60
+    for modules, most in ((first, 20), (loaded, 80)):  # before the first answer, and for all of them together
+        assert len([name for name in modules if name.partition(".")[0] == "rfga"]) < most
     assert not {"numpy", "torch", "PIL", "cv2", "numba", "lightning", "rich", "matplotlib"} & set(loaded)

@@ -18,6 +18,8 @@ POSTHOC_NAMES = tuple(POSTHOC)
 MOST_SIDE_PIXELS = 4096  # of the square that the network sees: a batch of larger ones fits into no memory
 OWN_MAPS = "own"  # those of the method itself, beside the names above
 Normalisation = Literal["minmax", "max", "pas", "ivr", "none"]
+ESTIMATED = ("minmax", "max", "pas", "ivr")
+"""Normalisations of maps of any range; one that leaves maps as they are has a level of its own."""
 Schedule = Literal["cosine", "step", "constant"]
 CropKind = Literal["benchmark", "random-resized"]
 Decoding = Literal["reduced", "full"]
