@@ -47,7 +47,7 @@ def every(request: pytest.FixtureRequest) -> Made:
 
 @pytest.fixture(
     params=[pytest.param(cell, marks=() if apart(cell) else pytest.mark.slow) for cell in CELLS],
-    ids=map("-".join, CELLS),
+    ids=["-".join(cell) for cell in CELLS],
     scope="module",
 )
 def made(request: pytest.FixtureRequest) -> Made:
