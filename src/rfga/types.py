@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
-ByteArray = NDArray[np.uint8]
+# As text, so that what only passes values on, as the command line's help does, starts without numpy.
+FloatArray: TypeAlias = "NDArray[np.float64]"
+IntArray: TypeAlias = "NDArray[np.int64]"
+ByteArray: TypeAlias = "NDArray[np.uint8]"
 
 MASK_OBJECT, MASK_BACKGROUND, MASK_IGNORED = 255, 0, 128
 """Grey values of truth masks."""
@@ -27,6 +30,9 @@ SPLIT_FOLDERS = {
     **dict.fromkeys(("test", "testing"), "test"),
 }
 """Names that people give to the folders of a split, in lower case -> the split."""
+
+SPLIT_ALIASES = {"train-weaksup": "train", "train-fullsup": "val"}
+"""The benchmark's own names of splits -> ours. What is written names ours."""
 
 
 class UserError(Exception):
@@ -62,6 +68,7 @@ class Truth:
         ValueError: both or none of boxes and mask are given, or a shape is wrong.
 
     Example:
+        >>> import numpy as np
         >>> Truth(size_hw=(60, 80), boxes=np.array([[10.0, 5.0, 30.0, 25.0]])).boxes.shape
         (1, 4)
     """
@@ -86,6 +93,7 @@ class Prediction:
     """What a localizer says of one photograph and one class.
 
     Example:
+        >>> import numpy as np
         >>> box, blank = np.array([[10.0, 5.0, 30.0, 25.0]]), np.zeros((224, 224))
         >>> found = Prediction("tench/1.jpg", (60, 80), 0, 0.9, box, np.array([0.8]), blank, 0.2)
         >>> x0, y0, x1, y1 = found.boxes[0]

@@ -14,10 +14,10 @@ from tests.made_benchmarks import CLASSES, write_benchmark, write_lists
 from tests.real_lists import require_the_same
 
 TRAIN_IMAGES, CLASS_COUNT = 1_281_167, 1000
-MOST_SECONDS, MOST_BYTES = 10, 1_000_000_000
+MOST_BYTES = 1_000_000_000
 
 MEASURE = """
-import json, re, sys, time
+import json, re, sys
 from pathlib import Path
 
 import numpy as np
@@ -38,11 +38,12 @@ def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-before, start = peak(), time.process_time()  # of the processor: other programs may be running
+before, read = peak(), []
+sys.addaudithook(lambda event, about: event == "open" and read.append(str(about[0])))
 dataset = open_dataset("ilsvrc:" + sys.argv[1])
 samples = dataset.samples("train")
-picked = [samples[i] for i in (0, 640_000, -1)]
-opened = time.process_time() - start
+picked = [samples[i] for i in (0, len(samples) // 2, -1)]
+opened = [path for path in read if path.startswith(sys.argv[1])]
 require_trainable(dataset)
 data = TrainingData(dataset, samples, dataset.samples("val"), ())
 assert data.record()["train_photographs"] == len(samples)
@@ -52,7 +53,7 @@ drawn = np.fromiter((index for index, _ in order), np.int64)
 listed = sum(sample.label for sample in samples)
 print(json.dumps({
     "bytes": peak() - before,
-    "seconds": opened,
+    "read": [Path(path).name for path in opened],
     "images": len(images),
     "labels": listed,
     "drawn": int(np.unique(drawn).size),
@@ -78,14 +79,14 @@ def test_classes_are_named_as_the_folders_of_a_smaller_set(tmp_path: Path) -> No
     assert dataset.classes == CLASSES
 
 
-def made_name(index: int) -> tuple[str, int]:
-    label = index * CLASS_COUNT // TRAIN_IMAGES
+def made_name(index: int, count: int) -> tuple[str, int]:
+    label = index * CLASS_COUNT // count
     return f"train/n{label:08d}/n{label:08d}_{index}.JPEG", label
 
 
-def write_list_of_full_size(root: Path) -> None:
+def write_long_list(root: Path, count: int) -> None:
     folder = write_lists(root / "metadata" / "train", localization=[], image_sizes=[])
-    rows = [made_name(index) for index in range(TRAIN_IMAGES)]
+    rows = [made_name(index, count) for index in range(count)]
     (folder / "image_ids.txt").write_text("".join(f"{name}\n" for name, _ in rows))
     (folder / "class_labels.txt").write_text("".join(f"{name},{label}\n" for name, label in rows))
     path = root / "images" / rows[0][0]
@@ -93,20 +94,21 @@ def write_list_of_full_size(root: Path) -> None:
     path.touch()
 
 
-def test_a_list_of_full_size_opens_quickly_in_little_memory(tmp_path: Path) -> None:
-    write_list_of_full_size(tmp_path)
+@pytest.mark.parametrize("count", [50_000, pytest.param(TRAIN_IMAGES, marks=pytest.mark.slow)])
+def test_a_long_list_opens_without_its_photographs_in_little_memory(tmp_path: Path, count: int) -> None:
+    write_long_list(tmp_path, count)
     done = subprocess.run(
         [sys.executable, "-c", MEASURE, str(tmp_path)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert found["images"] == found["drawn"] == TRAIN_IMAGES
-    assert found["labels"] == sum(index * CLASS_COUNT // TRAIN_IMAGES for index in range(TRAIN_IMAGES))
-    assert found["picked"] == [list(made_name(index)) for index in (0, 640_000, TRAIN_IMAGES - 1)]
-    assert found["sliced"] == [made_name(index)[0] for index in (TRAIN_IMAGES - 3, TRAIN_IMAGES - 2)]
+    assert set(found["read"]) == {"image_ids.txt", "class_labels.txt"}
+    assert found["images"] == found["drawn"] == count
+    assert found["labels"] == sum(index * CLASS_COUNT // count for index in range(count))
+    assert found["picked"] == [list(made_name(index, count)) for index in (0, count // 2, count - 1)]
+    assert found["sliced"] == [made_name(index, count)[0] for index in (count - 3, count - 2)]
     assert found["classes"] == ["n00000000", "n00000999"]
-    assert found["seconds"] < MOST_SECONDS
     if not found["bytes"]:
         pytest.skip("this platform does not tell how much memory a process took")
-    assert found["bytes"] < MOST_BYTES
-    print(f"{found['seconds']:.1f} s, {found['bytes'] / 1e6:.0f} MB")
+    assert found["bytes"] < MOST_BYTES  # of which imports take a quarter
+    print(f"{found['bytes'] / 1e6:.0f} MB")

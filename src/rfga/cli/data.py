@@ -11,9 +11,8 @@ from jsonargparse import ArgumentParser
 
 from rfga.cli.printing import print_table, say, tell
 from rfga.cli.values import optional_path, writable, write_json_to
-from rfga.data.base import SPLIT_ALIASES
 from rfga.data.prepare import PREPARERS
-from rfga.types import SPLITS
+from rfga.types import SPLIT_ALIASES, SPLITS
 
 SHOWN = 3  # findings of a kind that the terminal names
 

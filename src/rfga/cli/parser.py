@@ -18,13 +18,12 @@ from rfga.cli.data import add_data
 from rfga.cli.export import add_export
 from rfga.cli.serve import add_serve
 from rfga.data import DATASETS
-from rfga.data.base import SPLIT_ALIASES
 from rfga.engine.learning.loggers import LOGGERS
 from rfga.engine.localizing.refiners import NO_REFINER, REFINER_NAMES
 from rfga.engine.run.config import METHOD_NAMES, POSTHOC_NAMES, Normalisation, TrainConfig
 from rfga.engine.runtime.machine import Device
 from rfga.output.export.formats import FORMATS
-from rfga.types import SPLITS
+from rfga.types import SPLIT_ALIASES, SPLITS
 from rfga.version import __version__
 
 DATA_HELP = (

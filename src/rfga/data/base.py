@@ -10,10 +10,7 @@ from PIL import Image
 
 from rfga.data.images import read_image
 from rfga.data.truth.readers import TruthReader
-from rfga.types import SPLITS, Sample, Truth, UserError
-
-SPLIT_ALIASES = {"train-weaksup": "train", "train-fullsup": "val"}
-"""The benchmark's own names of splits -> ours. What is written names ours."""
+from rfga.types import SPLIT_ALIASES, SPLITS, Sample, Truth, UserError
 
 
 def canonical_split(split: str) -> str:

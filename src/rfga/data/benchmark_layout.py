@@ -17,12 +17,12 @@ from typing import ClassVar
 import numpy as np
 from PIL import Image
 
-from rfga.data.base import SPLIT_ALIASES, Dataset, canonical_split
+from rfga.data.base import Dataset, canonical_split
 from rfga.data.names import read_labelled_names
 from rfga.data.samples import SampleList
 from rfga.data.stored import read_stored, require_file, stored_size
 from rfga.data.truth.metadata import IDS, LABELS, LOCALIZATION, MetadataTruth, is_metadata, read_metadata
-from rfga.types import SPLITS, Sample, Truth, UserError
+from rfga.types import SPLIT_ALIASES, SPLITS, Sample, Truth, UserError
 
 _LOOKED_FOR = 8  # photographs of a split whose absence is taken for that of all
 

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
-from rfga.output.export.formats import CSV_COLUMNS, FORMATS, write_coco, write_csv
+from rfga.output.export.boxes_csv import CSV_COLUMNS, write_csv
+from rfga.output.export.coco import write_coco
+from rfga.output.export.formats import FORMATS
 from rfga.types import Prediction, UserError
 
 CLASSES = ("tench", "Müller, Köln")

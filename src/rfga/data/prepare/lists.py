@@ -8,10 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rfga.data.base import SPLIT_ALIASES
 from rfga.data.truth.metadata import IDS, LABELS, LOCALIZATION, SIZES
 from rfga.files import make_folder, replacing
-from rfga.types import UserError
+from rfga.types import SPLIT_ALIASES, UserError
 
 LISTS = (IDS, LABELS, SIZES, LOCALIZATION)
 BENCHMARK = "https://github.com/clovaai/wsolevaluation"

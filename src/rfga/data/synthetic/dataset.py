@@ -15,10 +15,10 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from rfga.data.base import SPLIT_ALIASES, Dataset
+from rfga.data.base import Dataset
 from rfga.data.synthetic.heads import HEADS
 from rfga.data.synthetic.individual import Individual, draw_individual, render
-from rfga.types import SPLITS, ByteArray, FloatArray, Sample, Truth, UserError
+from rfga.types import SPLIT_ALIASES, SPLITS, ByteArray, FloatArray, Sample, Truth, UserError
 
 TruthKind = Literal["boxes", "masks"]
 

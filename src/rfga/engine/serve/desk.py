@@ -19,7 +19,7 @@ from rfga.engine.localizing.localizer import Localizer, Scored
 from rfga.engine.serve.limits import Choices, Limits, plain_name, read_upload
 from rfga.engine.thresholds.threshold import FIXED
 from rfga.geometry.boxes import scale_boxes
-from rfga.output.export.formats import write_coco
+from rfga.output.export.coco import write_coco
 from rfga.output.pictures import fit, overlay, write_picture
 from rfga.types import ByteArray, Prediction, UserError
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
 
 from rfga.files import replacing
-from rfga.output.export.formats import checked
+from rfga.output.export.checked import checked
 from rfga.types import FloatArray, Prediction
 
 CONFIG_NAME = "labelstudio_config.xml"
@@ -42,7 +42,7 @@ def write_labelstudio(
         file_names: image id to the name in the file, where it is not the id itself.
 
     Raises:
-        ValueError: a prediction contradicts itself (`rfga.output.export.formats.checked`).
+        ValueError: a prediction contradicts itself (`rfga.output.export.checked.checked`).
         UserError: the folder cannot be written.
 
     Example:

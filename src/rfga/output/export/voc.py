@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree
 
 from rfga.files import replacing_folder
-from rfga.output.export.formats import checked
+from rfga.output.export.checked import checked
 from rfga.output.export.stems import Stems
 from rfga.types import FloatArray, Prediction
 from rfga.untrusted import place_below
@@ -38,7 +38,7 @@ def write_voc(
         file_names: image id to the name in the file, where it is not the id itself.
 
     Raises:
-        ValueError: a prediction contradicts itself (`rfga.output.export.formats.checked`).
+        ValueError: a prediction contradicts itself (`rfga.output.export.checked.checked`).
         UserError: the folder cannot be written, or a name leads out of it.
 
     Example:

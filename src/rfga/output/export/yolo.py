@@ -18,7 +18,7 @@ from typing import Any, TextIO
 import yaml
 
 from rfga.files import replacing_folder
-from rfga.output.export.formats import checked
+from rfga.output.export.checked import checked
 from rfga.output.export.stems import Stems
 from rfga.types import SPLIT_FOLDERS, SPLITS, FloatArray, Prediction
 from rfga.untrusted import place_below
@@ -57,7 +57,7 @@ def write_yolo(
         file_names: image id to the name in the lists, where it is not the id itself.
 
     Raises:
-        ValueError: a prediction contradicts itself (`rfga.output.export.formats.checked`).
+        ValueError: a prediction contradicts itself (`rfga.output.export.checked.checked`).
         UserError: the folder cannot be written, or a name leads out of it.
 
     Example:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from markupsafe import Markup
@@ -20,7 +21,7 @@ THUMBNAIL_PIXELS = 224  # longer side: 250 photographs make a page of some 9 MB 
 _QUALITY = 80
 _CELL_ASPECT = 4 / 3  # width over height of the place that a picture is fitted into
 
-Draw = Callable[[], ByteArray | None]
+Draw: TypeAlias = "Callable[[], ByteArray | None]"
 """Gives a picture (H, W, 3) uint8, or None where it cannot be had."""
 
 

@@ -1,0 +1,46 @@
+"""CSV of predicted boxes: one line a box."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from rfga.files import replacing
+from rfga.output.export.checked import checked
+from rfga.types import Prediction
+
+CSV_COLUMNS = ("image", "class", "x0", "y0", "x1", "y1", "score", "threshold")
+
+
+def write_csv(
+    predictions: Iterable[Prediction],
+    classes: Sequence[str],
+    out_folder: Path,
+    file_names: Mapping[str, str] | None = None,
+) -> Path:
+    """Write ``boxes.csv``: one line a box, edges in original pixels; an image without a box has no line.
+
+    Args:
+        predictions: read once, one at a time; boxes in original pixels.
+        classes: names in the order of the class indices.
+        out_folder: made where it is missing; the file appears whole or not at all.
+        file_names: image id to the name in the file, where it is not the id itself.
+
+    Raises:
+        ValueError: a prediction contradicts itself (`checked`).
+        UserError: the folder cannot be written.
+    """
+    path = out_folder / "boxes.csv"
+    with (
+        replacing(path) as temporary,
+        # A name that is no valid UTF-8 keeps its bytes, so that the file is found again.
+        temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as stream,
+    ):
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(CSV_COLUMNS)
+        for prediction in checked(predictions, len(classes)):
+            name = prediction.image_id if file_names is None else file_names[prediction.image_id]
+            for box, score in zip(prediction.boxes.tolist(), prediction.scores.tolist(), strict=True):
+                writer.writerow([name, classes[prediction.label], *box, score, prediction.threshold])
+    return path

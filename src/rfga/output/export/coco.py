@@ -1,0 +1,101 @@
+"""COCO JSON of predicted boxes, with their masks where there are any."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from rfga.files import replacing
+from rfga.output.export.checked import checked
+from rfga.output.export.formats import MASKS
+from rfga.output.export.segmentation import in_box, polygons, rle
+from rfga.types import ByteArray, FloatArray, Prediction
+from rfga.untrusted import fitting
+
+INFO = {"description": "boxes by rfga"}
+
+
+def write_coco(
+    predictions: Iterable[Prediction],
+    classes: Sequence[str],
+    out_folder: Path,
+    file_names: Mapping[str, str] | None = None,
+) -> Path:
+    """Write ``coco.json``: images, one annotation with ``score`` for each box, categories from 1.
+
+    Where ``out_folder`` holds the mask of a photograph, each annotation has the mask's pixels in its box: as
+    polygons (``segmentation``) and as compressed runs (``rle``), which stand for the same pixels; ``area``
+    counts them. Otherwise ``area`` is that of the box.
+
+    Args:
+        predictions: read once, one at a time; boxes in original pixels.
+        classes: names in the order of the class indices.
+        out_folder: made where it is missing; the file appears whole or not at all.
+        file_names: image id to ``file_name`` relative to the given folder, where it is not the id itself.
+
+    Raises:
+        ValueError: a prediction contradicts itself (`checked`).
+        UserError: the folder cannot be written.
+
+    Example:
+        >>> box, blank = np.array([[10.0, 5.0, 30.0, 25.0]]), np.zeros((224, 224))
+        >>> found = Prediction("tench/1.jpg", (60, 80), 0, 0.9, box, np.array([0.8]), blank, 0.2)
+        >>> path = write_coco([found], ["tench"], Path(tempfile.mkdtemp()))
+        >>> json.loads(path.read_text())["annotations"][0]["bbox"]
+        [10.0, 5.0, 20.0, 20.0]
+    """
+    path = out_folder / "coco.json"
+    with (
+        replacing(path) as temporary,
+        temporary.open("w", encoding="utf-8") as stream,
+        # Annotations follow the images in the file, so they wait on the disk rather than in memory.
+        tempfile.TemporaryFile("w+", encoding="utf-8", dir=out_folder) as waiting,
+    ):
+        categories = [{"id": index + 1, "name": name} for index, name in enumerate(classes)]
+        stream.write(f'{{"info": {_json(INFO)},\n"categories": {_json(categories)},\n"images": [')
+        annotation_id = 0
+        for image_id, prediction in enumerate(checked(predictions, len(classes)), start=1):
+            name = prediction.image_id if file_names is None else file_names[prediction.image_id]
+            height, width = prediction.size_hw
+            image = {"id": image_id, "file_name": name, "width": width, "height": height}
+            stream.write((",\n" if image_id > 1 else "\n") + _json(image))
+            mask = _mask(out_folder / MASKS / fitting(prediction.image_id, ".png"))
+            for box, score in zip(prediction.boxes, prediction.scores, strict=True):
+                annotation_id += 1
+                ids = {"id": annotation_id, "image_id": image_id, "category_id": prediction.label + 1}
+                annotation = _json(ids | _annotation(box, float(score), mask))
+                waiting.write((",\n" if annotation_id > 1 else "\n") + annotation)
+        stream.write('],\n"annotations": [')
+        waiting.seek(0)
+        shutil.copyfileobj(waiting, stream)
+        stream.write("]}\n")
+    return path
+
+
+def _annotation(box: FloatArray, score: float, mask: ByteArray | None) -> dict[str, Any]:
+    x0, y0, x1, y1 = box.tolist()
+    width, height = x1 - x0, y1 - y0
+    held = {"bbox": [x0, y0, width, height], "area": width * height, "iscrowd": 0, "score": score}
+    pixels = None if mask is None else in_box(mask, box)
+    if pixels is None or not pixels.any():
+        return held
+    return held | {"area": int(pixels.sum()), "segmentation": polygons(pixels), "rle": rle(pixels)}
+
+
+def _mask(path: Path) -> ByteArray | None:
+    """The mask (H, W) of a photograph that was written before its boxes, None where there is none."""
+    if not path.is_file():
+        return None
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, allow_nan=False)
