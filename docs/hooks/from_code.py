@@ -185,10 +185,11 @@ def commands() -> str:
     from jsonargparse import ArgumentParser
 
     from rfga.cli.data import ACTIONS
-    from rfga.cli.parser import COMMANDS
+    from rfga.cli.parser import COMMANDS, module_of
 
-    adders: dict[str, tuple[str, Callable[[ArgumentParser], None]]] = dict(COMMANDS)
-    del adders["data"]
+    adders: dict[str, tuple[str, Callable[[ArgumentParser], None]]] = {
+        name: (describe, module_of(name).add) for name, describe in COMMANDS.items() if name != "data"
+    }
     adders |= {f"data {name}": (action.describe, action.add) for name, action in ACTIONS.items()}
     parts = []
     for name, (describe, add) in adders.items():

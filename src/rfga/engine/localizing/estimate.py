@@ -29,7 +29,7 @@ from rfga.engine.runtime.devices import pick_workers
 from rfga.engine.runtime.machine import Runtime
 from rfga.engine.runtime.progress import Meter
 from rfga.engine.runtime.reading import reading_explained
-from rfga.engine.thresholds.estimators import estimates
+from rfga.engine.thresholds.estimators import ESTIMATED, estimates
 from rfga.engine.thresholds.threshold import (
     LABEL_FREE,
     LABEL_FREE_KEY,
@@ -37,7 +37,6 @@ from rfga.engine.thresholds.threshold import (
     label_free_estimate,
     measured_of,
 )
-from rfga.geometry.maps import NORMALISATIONS
 from rfga.types import FloatArray, Sample, UserError
 
 MOST_PHOTOGRAPHS = 200
@@ -114,8 +113,8 @@ def estimated_for(
         return localizer.with_threshold(kept, LABEL_FREE)
     if len(photographs) < LEAST_PHOTOGRAPHS:
         return localizer
-    chosen = choose_labels(photographs, labels, localizer.classes)
     places = _evenly(len(photographs), MOST_PHOTOGRAPHS)
+    chosen = choose_labels(photographs, labels, localizer.classes)
     items: list[_Item] = [(partial(read_image, photographs[i].path), chosen[i]) for i in places]
     how = localizer.config.normalisation
     found = _estimated(localizer, items, runtime, [how]).get(how)
@@ -130,7 +129,7 @@ def _estimated(
     localizer: Localizer,
     items: Sequence[_Item],
     runtime: Runtime,
-    normalisations: Sequence[str] = tuple(NORMALISATIONS),
+    normalisations: Sequence[str] = ESTIMATED,
     *,
     skip_unreadable: bool = True,
 ) -> dict[str, Any]:

@@ -10,6 +10,9 @@ from rfga.geometry.auto_threshold.values import Pool, best_threshold
 from rfga.geometry.maps import NORMALISATIONS, score_maps
 from rfga.types import ByteArray, FloatArray
 
+ESTIMATED = tuple(name for name in NORMALISATIONS if name != "none")
+"""Normalisations of maps of any range; one that leaves maps as they are has a level of its own."""
+
 ESTIMATORS = {
     "cross-entropy": "rfga.geometry.auto_threshold.values:cross_entropy",
     "otsu": "rfga.geometry.auto_threshold.values:otsu",
@@ -70,7 +73,7 @@ def estimate_threshold(
     return best_threshold(estimator_scores(pool, estimator)) if pool.usable else None
 
 
-def estimates(raw_maps: FloatArray, normalisations: Sequence[str] = tuple(NORMALISATIONS)) -> dict[str, Any]:
+def estimates(raw_maps: FloatArray, normalisations: Sequence[str] = ESTIMATED) -> dict[str, Any]:
     """What a run keeps: for each normalisation the default estimator's threshold, and those of other ones.
 
     Args:
