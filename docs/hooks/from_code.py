@@ -141,9 +141,15 @@ def options(address: str) -> list[tuple[str, str, str, str]]:
             for argument, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True):
                 assert argument.annotation is not None
                 assert default is not None
-                kind, value = ast.unparse(argument.annotation), str(ast.literal_eval(default))
+                kind, value = _type_name(argument.annotation), str(ast.literal_eval(default))
                 rows.append((argument.arg, kind, value, said.get(argument.arg, "")))
     return rows
+
+
+def _type_name(hint: ast.expr) -> str:
+    if isinstance(hint, ast.Subscript) and ast.unparse(hint.value) == "Literal":
+        return "one of " + ", ".join(map(str, ast.literal_eval(hint.slice)))
+    return ast.unparse(hint)
 
 
 def listed(head: str, address: str) -> str:

@@ -153,7 +153,8 @@ def _build(command: BuildCommand, dataset: Dataset, runtime: Runtime) -> Built:
         localizer = estimated_for(localizer, photographs, "folder", runtime, boxes if policy.resume else None)
     threshold = threshold_sentence(localizer.threshold, False, localizer.config.normalisation)
     say(f"3 of 3: boxes for {len(photographs)} photographs; {threshold}")
-    options = replace(command.localize, labels="folder")
+    looks_twice = command.localize.second_look and localizer.config.normalisation != "none"
+    options = replace(command.localize, labels="folder", second_look=looks_twice)
     summary = localize(localizer, photographs, boxes, options, runtime=runtime, policy=policy)
     watch.stop("localize")
     built = Built(

@@ -14,7 +14,7 @@ from rfga.engine.localizing.journal import FILE_NAME as JOURNAL
 from rfga.engine.localizing.localize import Summary
 from rfga.engine.run.folder import RunFolder
 
-UNSURE_CONFIDENCE = 0.4
+UNSURE_CONFIDENCE = 0.5
 """Where boxes have less confidence than this in the mean, most of them are wrong (docs/confidence.md)."""
 
 
