@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from rfga.engine.ablation.variants import COMMON_SCALE, FULL, MECHANISMS, all_variants, chosen_variants
+from rfga.engine.run.config import ESTIMATED
 from rfga.engine.run.options import options_of
-from rfga.engine.thresholds.estimators import ESTIMATED
 from rfga.methods.rfga import ResidualFineGrainedAttention
 from rfga.nn.rfga import CALIBRATIONS, EXPANSIONS, GATES, VIEWS
 from rfga.types import UserError

@@ -17,9 +17,9 @@ from rfga.engine.localizing.estimate import LEAST_PHOTOGRAPHS, spread
 from rfga.engine.localizing.localize import localize_paths
 from rfga.engine.localizing.localizer import Localizer
 from rfga.engine.localizing.options import LocalizeCommand
+from rfga.engine.run.config import ESTIMATED
 from rfga.engine.thresholds.estimators import (
     DEFAULT_ESTIMATOR,
-    ESTIMATED,
     ESTIMATORS,
     QUICK_ESTIMATORS,
     choose_normalisation,

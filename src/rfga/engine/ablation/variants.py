@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
-from rfga.engine.thresholds.estimators import ESTIMATED
+from rfga.engine.run.config import ESTIMATED
 from rfga.types import UserError
 
 FULL = "full layer"

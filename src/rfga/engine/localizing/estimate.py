@@ -23,13 +23,13 @@ from rfga.engine.localizing.inputs import Photograph, choose_labels
 from rfga.engine.localizing.journal import FILE_NAME
 from rfga.engine.localizing.localizer import Localizer
 from rfga.engine.localizing.stream import wanted_classes
-from rfga.engine.run.config import OWN_MAPS
+from rfga.engine.run.config import ESTIMATED, OWN_MAPS
 from rfga.engine.run.folder import RunFolder
 from rfga.engine.runtime.devices import pick_workers
 from rfga.engine.runtime.machine import Runtime
 from rfga.engine.runtime.progress import Meter
 from rfga.engine.runtime.reading import reading_explained
-from rfga.engine.thresholds.estimators import ESTIMATED, estimates
+from rfga.engine.thresholds.estimators import estimates
 from rfga.engine.thresholds.threshold import (
     LABEL_FREE,
     LABEL_FREE_KEY,

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rfga.engine.run.config import ESTIMATED
 from rfga.engine.run.options import resolve
 from rfga.geometry.auto_threshold.values import Pool, best_threshold
-from rfga.geometry.maps import NORMALISATIONS, score_maps
+from rfga.geometry.maps import score_maps
 from rfga.types import ByteArray, FloatArray
-
-ESTIMATED = tuple(name for name in NORMALISATIONS if name != "none")
-"""Normalisations of maps of any range; one that leaves maps as they are has a level of its own."""
 
 ESTIMATORS = {
     "cross-entropy": "rfga.geometry.auto_threshold.values:cross_entropy",
