@@ -147,9 +147,8 @@ def options(address: str) -> list[tuple[str, str, str, str]]:
 
 
 def _type_name(hint: ast.expr) -> str:
-    if isinstance(hint, ast.Subscript) and ast.unparse(hint.value) == "Literal":
-        return "one of " + ", ".join(map(str, ast.literal_eval(hint.slice)))
-    return ast.unparse(hint)
+    choice = hint.slice if isinstance(hint, ast.Subscript) and ast.unparse(hint.value) == "Literal" else None
+    return f"one of {', '.join(map(str, ast.literal_eval(choice)))}" if choice else ast.unparse(hint)
 
 
 def listed(head: str, address: str) -> str:
