@@ -27,7 +27,7 @@ from rfga.engine.localizing.inputs import find_photographs
 from rfga.engine.localizing.journal import Journal
 from rfga.engine.localizing.localize import localize
 from rfga.engine.localizing.localizer import Localizer
-from rfga.engine.localizing.output import LocalizeOptions
+from rfga.engine.localizing.options import LocalizeOptions
 from rfga.engine.run.config import TrainConfig
 from rfga.engine.run.model import build_method
 from rfga.engine.runtime.machine import Runtime

@@ -23,11 +23,12 @@ from rfga.backbones.build import build_backbone
 from rfga.data import DATASETS
 from rfga.data.base import Dataset
 from rfga.methods import METHODS
-from rfga.methods.base import Method
+from rfga.methods.base import Batch, Method
 from rfga.types import Prediction
 from tests.made_benchmarks import write_benchmark, write_pets
 
 CLASSES = 3
+SMALL = {"width": 16, "discriminant": "class"}  # options of methods that have them: narrow, a map a class
 PICTURE_SIZES_HW = ((30, 40), (52, 36), (41, 67))
 BOX = (3.0, 4.0, 21.0, 28.0)  # inside all of them
 FEW = {"train_per_class": 2, "val_per_class": 2, "test_per_class": 1, "longer_side_pixels": 64}
@@ -57,9 +58,24 @@ def kept_method(name: str, backbone: str, seed: int = 0) -> Method:
     network = copy.deepcopy(kept_backbone(backbone, seed))
     torch.manual_seed(seed)
     cls = target(METHODS, name)
-    options = {"width": 16} if "width" in inspect.signature(cls).parameters else {}
+    known = inspect.signature(cls).parameters
+    options = {name: value for name, value in SMALL.items() if name in known}
     method: Method = cls(network, CLASSES, **options)
+    learn_by_passes(method)
     return method
+
+
+@torch.no_grad()
+def learn_by_passes(method: Method, count: int = 6) -> None:
+    """Solve a method that learns in closed form, from random pictures; others stay as they are."""
+    method.eval()
+    for look in method.passes():
+        images, labels = made_images(count)
+        sums = [one.zeros() for one in look]
+        for one, total in zip(look, sums, strict=True):
+            one.add(total, Batch(images, labels, torch.arange(count)))
+            one.solve(total)
+    method.train()
 
 
 @lru_cache

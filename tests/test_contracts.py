@@ -17,7 +17,6 @@ from rfga.data import DATASETS
 from rfga.data.base import Dataset
 from rfga.methods import METHODS
 from rfga.methods.base import Method
-from rfga.methods.rfga import SpreadAttention
 from rfga.types import SPLITS
 from tests.contract_cases import (
     CLASSES,
@@ -86,11 +85,12 @@ def test_inputs_stay_as_they_are(made: Made) -> None:
 
 
 def map_hw(method: Method) -> tuple[int, ...]:
-    """Height and width of the maps: those of the last stage, or of the finer one that maps are spread to."""
-    if isinstance(method, SpreadAttention):
-        finer = method.backbone.middle_places[1]
-        return tuple(method.backbone.forward_stages(made_images()[0])[finer].shape[2:])
-    return (4, 6)  # images of 64 x 96 at stride 16
+    """Height and width of the maps, as the method tells them."""
+    images = made_images()[0]
+    found = method.backbone.forward_stages(images)
+    assert found[method.backbone.stages[-1]].shape[2:] == (4, 6)  # images of 64 x 96 at stride 16
+    stages = {name: (part.shape[2], part.shape[3]) for name, part in found.items()}
+    return method.map_hw((images.shape[2], images.shape[3]), stages)
 
 
 def test_shapes_of_logits_maps_and_labels(every: Made) -> None:

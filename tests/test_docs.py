@@ -18,7 +18,7 @@ from jsonargparse import ArgumentParser
 from PIL import Image
 
 from rfga.cli.data import ACTIONS
-from rfga.cli.parser import COMMANDS, build_parser
+from rfga.cli.parser import COMMANDS, build_parser, module_of
 from rfga.types import Truth
 from tests.conftest import REPOSITORY
 from tests.engine import tiny
@@ -110,8 +110,8 @@ def test_there_are_pages_with_python() -> None:
 
 
 @cache
-def parser() -> ArgumentParser:
-    return build_parser()
+def parser(command: str) -> ArgumentParser:
+    return build_parser(command)
 
 
 @cache
@@ -119,7 +119,7 @@ def flags(command: str) -> set[str]:
     """The flags of ``train`` or ``data check``."""
     made = ArgumentParser(exit_on_error=False)
     first, _, second = command.partition(" ")
-    (ACTIONS[second].add if second else COMMANDS[first][1])(made)
+    (ACTIONS[second].add if second else module_of(first).add)(made)
     return {*re.findall(r"--[a-z][a-z-]*", made.format_help()), "--debug"}
 
 
@@ -139,7 +139,7 @@ def problem_of(words: list[str]) -> str | None:
     first, rest = Path(words[0]).name, words[1:]
     if first == "rfga":
         try:
-            parser().parse_args(rest)
+            parser(rest[0]).parse_args(rest)
         except ArgumentError as error:
             return str(error)
     elif first == "make":

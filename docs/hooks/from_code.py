@@ -141,9 +141,14 @@ def options(address: str) -> list[tuple[str, str, str, str]]:
             for argument, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True):
                 assert argument.annotation is not None
                 assert default is not None
-                kind, value = ast.unparse(argument.annotation), str(ast.literal_eval(default))
+                kind, value = _type_name(argument.annotation), str(ast.literal_eval(default))
                 rows.append((argument.arg, kind, value, said.get(argument.arg, "")))
     return rows
+
+
+def _type_name(hint: ast.expr) -> str:
+    choice = hint.slice if isinstance(hint, ast.Subscript) and ast.unparse(hint.value) == "Literal" else None
+    return f"one of {', '.join(map(str, ast.literal_eval(choice)))}" if choice else ast.unparse(hint)
 
 
 def listed(head: str, address: str) -> str:
@@ -185,10 +190,11 @@ def commands() -> str:
     from jsonargparse import ArgumentParser
 
     from rfga.cli.data import ACTIONS
-    from rfga.cli.parser import COMMANDS
+    from rfga.cli.parser import COMMANDS, module_of
 
-    adders: dict[str, tuple[str, Callable[[ArgumentParser], None]]] = dict(COMMANDS)
-    del adders["data"]
+    adders: dict[str, tuple[str, Callable[[ArgumentParser], None]]] = {
+        name: (describe, module_of(name).add) for name, describe in COMMANDS.items() if name != "data"
+    }
     adders |= {f"data {name}": (action.describe, action.add) for name, action in ACTIONS.items()}
     parts = []
     for name, (describe, add) in adders.items():

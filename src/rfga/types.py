@@ -24,15 +24,15 @@ MASK_OBJECT, MASK_BACKGROUND, MASK_IGNORED = 255, 0, 128
 
 SPLITS = ("train", "val", "test")
 
+SPLIT_ALIASES = {"train-weaksup": "train", "train-fullsup": "val"}
+"""The benchmark's own names of splits -> ours. What is written names ours."""
+
 SPLIT_FOLDERS = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "dev", "eval"), "val"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
 """Names that people give to the folders of a split, in lower case -> the split."""
-
-SPLIT_ALIASES = {"train-weaksup": "train", "train-fullsup": "val"}
-"""The benchmark's own names of splits -> ours. What is written names ours."""
 
 
 class UserError(Exception):

@@ -11,8 +11,7 @@ import yaml
 
 from rfga import __version__
 from rfga.cli import main
-from rfga.cli.commands import RUNNERS
-from rfga.cli.parser import COMMANDS
+from rfga.cli.parser import COMMANDS, module_of
 from rfga.engine.run.config import TrainConfig
 from rfga.methods import METHODS
 from tests.engine import tiny
@@ -39,8 +38,12 @@ def sentence(command: list[str], capsys: Captured) -> str:
     return said.err.removeprefix("rfga: error: ").strip()
 
 
-def test_every_command_is_parsed_and_run() -> None:
-    assert COMMANDS.keys() == RUNNERS.keys()
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_a_file_of_its_own(command: str) -> None:
+    home = module_of(command)
+    assert Path(home.__file__ or "").stem == command
+    assert callable(home.add)
+    assert callable(home.run)
 
 
 def test_help_lists_the_commands(capsys: Captured) -> None:
@@ -162,7 +165,7 @@ def test_error_that_nobody_foresaw(capsys: Captured, monkeypatch: pytest.MonkeyP
     def broken(*arguments: Any) -> None:
         raise RuntimeError("two\nlines")
 
-    monkeypatch.setitem(RUNNERS, "methods", broken)
+    monkeypatch.setattr("rfga.cli.methods.run", broken)
     assert sentence(["methods"], capsys) == "unexpected RuntimeError: two lines (--debug shows where)"
     status(["methods", "--debug"])
     assert "in broken" in capsys.readouterr().err

@@ -12,9 +12,9 @@ import torch
 from PIL import Image
 
 from rfga.data import open_dataset
+from rfga.data.benchmarks.stored import read_stored
 from rfga.data.folder import FolderDataset
 from rfga.data.images import read_image
-from rfga.data.stored import read_stored
 from rfga.data.transforms import Augmentation, SampleImages
 from rfga.engine.run.config import CropKind
 

@@ -30,7 +30,11 @@ SENTENCE = re.compile(r"expected .+, found .+", re.DOTALL)
 LONG = int(os.environ.get("RFGA_FUZZ_EXAMPLES", "1500"))
 """Examples of a long fuzz test."""
 
-_parser: Callable[[], ArgumentParser] = cache(cli_parser.build_parser)
+_built = cache(cli_parser.build_parser)
+
+
+def _parser(command: str | None = None) -> ArgumentParser:
+    return _built(command)
 
 
 def fuzz(examples: int) -> settings:

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from rfga.data.benchmarks.stored import read_stored, stored_size
 from rfga.data.images import MAX_PIXELS, read_image, read_size
-from rfga.data.stored import read_stored, stored_size
 from rfga.types import UserError
 from tests.odd_photographs import picture
 from tests.security.doors import LONG, answered, deep_folder, fuzz, nothing_outside, run

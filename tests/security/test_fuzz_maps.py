@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from rfga.data.cub import CubDataset
-from rfga.engine.evaluating.score import Policy, ScoreOptions, score
+from rfga.data.benchmarks.cub import CubDataset
+from rfga.engine.evaluating.options import Policy, ScoreOptions
+from rfga.engine.evaluating.score import score
 from rfga.geometry.maps import NORMALISATIONS
 from rfga.types import UserError
 from tests.security.doors import LONG, answered, deep_folder, fuzz, nothing_outside, run

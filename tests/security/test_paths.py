@@ -21,7 +21,7 @@ from rfga.data.truth.readers import open_truth
 from rfga.engine.localizing.inputs import Photograph, find_photographs
 from rfga.engine.localizing.localize import localize
 from rfga.engine.localizing.localizer import Localizer
-from rfga.engine.localizing.output import LocalizeOptions
+from rfga.engine.localizing.options import LocalizeOptions
 from rfga.engine.run.options import resolve
 from rfga.output.export.formats import FORMATS
 from rfga.output.export.yolo import place_photographs

@@ -8,9 +8,11 @@ network.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
+from threading import get_ident
 from typing import cast
 
 import torch
@@ -32,6 +34,16 @@ class Taps:
     early: tuple[str, int]  # place, channels
     middle: tuple[str, int]
     width: int  # channels of the branches
+
+
+@dataclass
+class _Watch:
+    """What one thread sees of the network while it asks for features."""
+
+    remembers: bool  # whether the same images are sent through once
+    seen: dict[str, Tensor] = field(default_factory=dict)
+    images: Tensor | None = None
+    maps: Tensor | None = None  # what forward gave for these images
 
 
 class Backbone(nn.Module):
@@ -68,7 +80,7 @@ class Backbone(nn.Module):
         self.channels = {name: channels for name, (_, channels) in stages.items()}
         self.mean, self.std, self.pad_type = mean, std, pad_type
         self.attached = nn.ModuleDict()
-        self._seen: dict[str, Tensor] | None = None
+        self._watches: dict[int, _Watch] = {}  # by thread: several may ask at once
         self._without_module = [name for name, (module, _) in stages.items() if not module]
         self._watched = set(self._without_module)
         for name, (module, _) in stages.items():
@@ -119,12 +131,23 @@ class Backbone(nn.Module):
 
         In training, layers that draw random numbers take them from ``generator`` (by default torch's own).
         """
+        watch = self._watches.get(get_ident()) if self._watches else None
+        if watch and watch.images is images and watch.maps is not None:
+            return watch.maps
         with drawing_from(self, generator):
             out = self._features(images)
             for name in self._without_module:
                 out = self._after(name, self.network, (images,), out)
             maps: Tensor = self.neck(out)
+        if watch and watch.remembers:
+            watch.images, watch.maps = images, maps
         return maps
+
+    @contextmanager
+    def remembering(self) -> Iterator[None]:
+        """Within, images that are asked for several times in a row are sent through the network once."""
+        with self._watched_here(remembers=True):
+            yield
 
     def forward_stages(self, images: Tensor) -> dict[str, Tensor]:
         """The features of every stage, by its name, as the following stage receives them."""
@@ -136,12 +159,22 @@ class Backbone(nn.Module):
     ) -> tuple[Tensor, list[Tensor]]:
         """What ``forward`` gives, and the features at some places, what is attached there included."""
         names = [self._place(place) for place in places]
-        self._seen = {}
-        try:
+        with self._watched_here(remembers=False) as watch:
             last = self(images, generator)
-            return last, [self._seen[name] for name in names]
+            return last, [watch.seen[name] for name in names]
+
+    @contextmanager
+    def _watched_here(self, *, remembers: bool) -> Iterator[_Watch]:
+        """Keep in this thread what passes the places, unless somebody around does so already."""
+        thread = get_ident()
+        if thread in self._watches:
+            yield self._watches[thread]
+            return
+        self._watches[thread] = _Watch(remembers)
+        try:
+            yield self._watches[thread]
         finally:
-            self._seen = None
+            del self._watches[thread]
 
     # Structure: what methods ask of a network. The benchmark's variants answer differently.
 
@@ -231,8 +264,8 @@ class Backbone(nn.Module):
         if key in self.attached:
             for layer in self.attached[key].children():
                 out = layer(out)
-        if self._seen is not None:
-            self._seen[place] = out
+        if self._watches and (watch := self._watches.get(get_ident())) is not None:
+            watch.seen[place] = out
         return out
 
 

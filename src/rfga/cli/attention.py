@@ -13,27 +13,27 @@ from rfga.engine.runtime.machine import Device
 LISTED = 20  # of photographs in the printed table
 
 
-def add_attention(command: ArgumentParser) -> None:
-    """Put the flags below the command ``attention``."""
-    add = command.add_argument
-    add("run", type=str, help="run folder that rfga train made, of a method with an RFGA layer")
-    add("images", type=str, nargs="+", metavar="image", help="photographs, folders, or .txt lists of paths")
-    add("--out", type=str, required=True, help="folder for attention.json and pictures/")
-    add(
+def add(command: ArgumentParser) -> None:
+    """Put its flags below the command."""
+    flag = command.add_argument
+    flag("run", type=str, help="run folder that rfga train made, of a method with an RFGA layer")
+    flag("images", type=str, nargs="+", metavar="image", help="photographs, folders, or .txt lists of paths")
+    flag("--out", type=str, required=True, help="folder for attention.json and pictures/")
+    flag(
         "--label",
         type=str | None,
         default=None,
         metavar="CLASS",
         help="class to look for, if not the folder's",
     )
-    add("--threshold", type=str, default="auto", help="auto, or a fraction of the map's maximum")
-    add("--format", choices=("png", "svg"), default="png", help="of the pictures")
-    add("--overwrite", action="store_true", help="replace the output of an earlier call")
-    add("--device", choices=get_args(Device), default="auto", help="where to compute")
-    add("--quiet", action="store_true", help="print nothing but errors and results")
+    flag("--threshold", type=str, default="auto", help="auto, or a fraction of the map's maximum")
+    flag("--format", choices=("png", "svg"), default="png", help="of the pictures")
+    flag("--overwrite", action="store_true", help="replace the output of an earlier call")
+    flag("--device", choices=get_args(Device), default="auto", help="where to compute")
+    flag("--quiet", action="store_true", help="print nothing but errors and results")
 
 
-def run_attention(values: dict[str, Any], explicit: set[str]) -> None:
+def run(values: dict[str, Any], explicit: set[str]) -> None:
     """Carry out the command."""
     from rfga.engine.attention.command import AttentionCommand, picture_attention
     from rfga.output.attention.words import SUMMARY_COLUMNS, summary_row

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from jsonargparse import ArgumentParser
 
+from rfga.cli import flags
 from rfga.cli.printing import print_table, say, tell
-from rfga.cli.values import optional_path, writable, write_json_to
 from rfga.data.prepare import PREPARERS
 from rfga.types import SPLIT_ALIASES, SPLITS
 
@@ -25,7 +25,7 @@ class Action(NamedTuple):
     run: Callable[[dict[str, Any], set[str]], None]
 
 
-def add_data(command: ArgumentParser) -> None:
+def add(command: ArgumentParser) -> None:
     """Put the actions below the command ``data``."""
     actions = command.add_subcommands(dest="action", required=True, metavar="ACTION")
     for name, action in ACTIONS.items():
@@ -36,16 +36,16 @@ def add_data(command: ArgumentParser) -> None:
         parser.prog = f"rfga data {name}"
 
 
-def run_data(values: dict[str, Any], explicit: set[str]) -> None:
+def run(values: dict[str, Any], explicit: set[str]) -> None:
     """Carry out the action that was chosen."""
     ACTIONS[values["action"]].run(values, explicit)
 
 
 def _add_prepare(command: ArgumentParser) -> None:
-    add = command.add_argument
-    add("name", choices=tuple(PREPARERS), help="which set")
-    add("--out", type=str, required=True, help="folder of the prepared set")
-    add(
+    flag = command.add_argument
+    flag("name", choices=tuple(PREPARERS), help="which set")
+    flag("--out", type=str, required=True, help="folder of the prepared set")
+    flag(
         "--archives",
         type=str,
         nargs="+",
@@ -53,16 +53,16 @@ def _add_prepare(command: ArgumentParser) -> None:
         metavar="PATH",
         help="local archives, or folders of them; others are downloaded where they can be",
     )
-    add(
+    flag(
         "--metadata",
         type=str | None,
         default=None,
         metavar="DIR",
         help="the benchmark's lists: its folder metadata/, or that of the set",
     )
-    add("--overwrite", action="store_true", help="replace a set prepared there of other archives or lists")
-    add("--json", type=str | None, default=None, metavar="FILE", help="write the counts there too")
-    add("--quiet", action="store_true", help="print nothing but errors and results")
+    flag("--overwrite", action="store_true", help="replace a set prepared there of other archives or lists")
+    flags.add_json(command, "write the counts there too")
+    flag("--quiet", action="store_true", help="print nothing but errors and results")
 
 
 def _prepare(values: dict[str, Any], explicit: set[str]) -> None:
@@ -70,12 +70,12 @@ def _prepare(values: dict[str, Any], explicit: set[str]) -> None:
     from rfga.data.prepare.watch import Watch
     from rfga.engine.runtime.progress import Meter, announcer
 
-    file = writable(values["json"])
+    file = flags.writable(values["json"])
     request = Request(
         name=values["name"],
         out=Path(values["out"]),
         archives=[Path(path) for path in values["archives"]],
-        metadata=optional_path(values["metadata"]),
+        metadata=flags.optional_path(values["metadata"]),
         overwrite=values["overwrite"],
     )
     prepared = prepare(request, Watch(announcer(values["quiet"]), partial(Meter, quiet=values["quiet"])))
@@ -84,20 +84,24 @@ def _prepare(values: dict[str, Any], explicit: set[str]) -> None:
     counts = ", ".join(f"{count} {split}" for split, count in prepared.counts.items())
     before = " (prepared before)" if prepared.was_there else ""
     tell(f"{values['name']}: {counts} photographs in {values['out']}{before}")
-    write_json_to(file, {"dataset": values["name"], "photographs": prepared.counts, "notes": prepared.notes})
+    flags.write_json_to(
+        file, {"dataset": values["name"], "photographs": prepared.counts, "notes": prepared.notes}
+    )
 
 
 def _add_check(command: ArgumentParser) -> None:
-    add = command.add_argument
-    add("data", type=str, help="folder with train/CLASS/*.jpg, prepared folder, NAME:FOLDER or NAME")
-    add("--truth", type=str | None, default=None, help="boxes or masks of the split, as for rfga evaluate")
-    add("--split", choices=(*SPLITS, *SPLIT_ALIASES), default="val", help="which photographs the truth is of")
-    add("--out", type=str | None, default=None, metavar="DIR", help="write check.html and check.json there")
-    add("--html", type=str | None, default=None, metavar="FILE", help="write the page with pictures there")
-    add("--json", type=str | None, default=None, metavar="FILE", help="write all that was found there")
-    add("--strict", action="store_true", help="warnings, too, give the exit status 1")
-    add("--workers", type=int, default=-1, help="threads that read photographs; -1 takes one a core")
-    add("--quiet", action="store_true", help="print nothing but errors and results")
+    flag = command.add_argument
+    flag("data", type=str, help="folder with train/CLASS/*.jpg, prepared folder, NAME:FOLDER or NAME")
+    flag("--truth", type=str | None, default=None, help="boxes or masks of the split, as for rfga evaluate")
+    flag(
+        "--split", choices=(*SPLITS, *SPLIT_ALIASES), default="val", help="which photographs the truth is of"
+    )
+    flag("--out", type=str | None, default=None, metavar="DIR", help="write check.html and check.json there")
+    flag("--html", type=str | None, default=None, metavar="FILE", help="write the page with pictures there")
+    flags.add_json(command, "write all that was found there")
+    flag("--strict", action="store_true", help="warnings, too, give the exit status 1")
+    flag("--workers", type=int, default=-1, help="threads that read photographs; -1 takes one a core")
+    flag("--quiet", action="store_true", help="print nothing but errors and results")
 
 
 def _check(values: dict[str, Any], explicit: set[str]) -> None:
@@ -111,7 +115,7 @@ def _check(values: dict[str, Any], explicit: set[str]) -> None:
     )
     from rfga.files import held_in, mark_output, require_writable, write_json
 
-    out = optional_path(values["out"])
+    out = flags.optional_path(values["out"])
     pages = [Path(values["html"])] if values["html"] else []
     files = [Path(values["json"])] if values["json"] else []
     if out is not None:
@@ -123,7 +127,7 @@ def _check(values: dict[str, Any], explicit: set[str]) -> None:
     check = check_data(
         CheckCommand(
             data=values["data"],
-            truth=optional_path(values["truth"]),
+            truth=flags.optional_path(values["truth"]),
             split=values["split"],
             workers=values["workers"] if values["workers"] > 0 else None,
             quiet=values["quiet"],

@@ -7,27 +7,27 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
+from rfga.cli import flags
 from rfga.cli.printing import say, tell
-from rfga.cli.values import writable, write_json_to
 from rfga.engine.export import EXPORTERS
 
 
-def add_export(command: ArgumentParser) -> None:
-    """Put the flags below the command ``export``."""
-    add = command.add_argument
-    add("run", type=str, help="run folder that rfga train made")
-    add("--format", choices=tuple(EXPORTERS), default="onnx", help="what to write")
-    add("--out", type=str, required=True, help="file (.onnx, .pt2) or folder to write")
-    add("--overwrite", action="store_true", help="replace an earlier export")
-    add("--json", type=str | None, default=None, metavar="FILE", help="write the numbers there too")
-    add("--quiet", action="store_true", help="print nothing but errors and results")
+def add(command: ArgumentParser) -> None:
+    """Put its flags below the command."""
+    flag = command.add_argument
+    flag("run", type=str, help="run folder that rfga train made")
+    flag("--format", choices=tuple(EXPORTERS), default="onnx", help="what to write")
+    flag("--out", type=str, required=True, help="file (.onnx, .pt2) or folder to write")
+    flag("--overwrite", action="store_true", help="replace an earlier export")
+    flags.add_json(command)
+    flag("--quiet", action="store_true", help="print nothing but errors and results")
 
 
-def run_export(values: dict[str, Any], explicit: set[str]) -> None:
+def run(values: dict[str, Any], explicit: set[str]) -> None:
     """Carry out the command."""
     from rfga.engine.export.command import ExportCommand, export_run
 
-    file = writable(values["json"])
+    file = flags.writable(values["json"])
     command = ExportCommand(Path(values["run"]), Path(values["out"]), values["format"], values["overwrite"])
     say(values, f"exporting {command.run}, which takes up to a minute")
     exported = export_run(command)
@@ -42,5 +42,5 @@ def run_export(values: dict[str, Any], explicit: set[str]) -> None:
             f"agrees with the run on random input to {max(found.logits, found.maps):.1e} of the largest value"
             f"{apart}"
         )
-    write_json_to(file, exported.to_dict())
+    flags.write_json_to(file, exported.to_dict())
     say(values, f"{exported.path}: {exported.bytes / 1e6:.1f} MB")

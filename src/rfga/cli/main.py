@@ -7,14 +7,18 @@ import os
 import sys
 import traceback
 from argparse import ArgumentError
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
 from typing import Any
 
-from rfga.cli.commands import RUNNERS, SUBCOMMANDS
-from rfga.cli.processes import run_in_processes
-from rfga.engine.runtime.processes import ElsewhereError
+from rfga.cli.parser import COMMANDS, module_of, usage_sentence
+from rfga.engine.runtime.processes import ElsewhereError, started_processes
 from rfga.output.letters import legible
 from rfga.types import UserError
+
+SHARED = ("train", "evaluate", "localize")
+"""Commands whose work several processes can share."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _print_any_name()
     try:
         command, values, explicit = _parsed(argv)
-        return run_in_processes(command, values, argv, lambda: RUNNERS[command](values, explicit))
+        return run_in_processes(command, values, argv, lambda: module_of(command).run(values, explicit))
     except ArgumentError as error:
         return _wrong_usage(error, argv)
     except (UserError, ElsewhereError) as error:
@@ -47,7 +51,7 @@ def _parsed(argv: Sequence[str]) -> tuple[str, dict[str, Any], set[str]]:
     """The command, the values of its arguments, and the names of those that were given."""
     from rfga.cli.parser import build_parser
 
-    parser = build_parser()
+    parser = build_parser(next((name for name in argv if name in COMMANDS), None))
     arguments = parser.parse_args(argv).as_dict()
     given = parser.parse_args(argv, defaults=False).as_dict()
     command = arguments["command"]
@@ -63,11 +67,9 @@ def _flat(arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def _wrong_usage(error: ArgumentError, argv: Sequence[str]) -> int:
-    from rfga.cli.parser import usage_sentence
-
-    command = next((name for name in argv if name in RUNNERS), "")
-    actions = [name for name in argv if name in SUBCOMMANDS.get(command, ())]
-    command = " ".join([command, *actions[:1]])
+    command = next((name for name in argv if name in COMMANDS), "")
+    actions = getattr(module_of(command), "ACTIONS", ()) if command else ()
+    command = " ".join([command, *[name for name in argv if name in actions][:1]])
     whole = f"rfga {command}".strip()
     print(f"rfga: wrong usage: {usage_sentence(error, command)} (see {whole} --help)", file=sys.stderr)
     return 2
@@ -85,3 +87,48 @@ def _print_any_name() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def run_in_processes(
+    command: str, values: Mapping[str, Any], argv: Sequence[str], run: Callable[[], None]
+) -> int:
+    """Call ``run`` in this process, as one of several, or in several that are started first.
+
+    Args:
+        command: its name.
+        values: of its arguments.
+        argv: the whole command line.
+        run: carries the command out; of several processes, all but the first print nothing.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        UserError: another command than those of ``SHARED`` in several processes, or machines without torchrun
+            or srun.
+    """
+    started = started_processes()
+    devices, nodes = values.get("devices") or 1, values.get("nodes") or 1
+    if started is None and nodes > 1:
+        raise UserError(
+            f"expected torchrun or srun to start the command on each of {nodes} machines, found this process "
+            "alone: see docs/scaling.md"
+        )
+    if started is not None or devices > 1:
+        # Before PyTorch is imported: it would tell of each process that another has left.
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    if started is None and devices > 1:
+        from rfga.engine.runtime.launch import start_processes
+
+        return start_processes(argv, devices)
+    if started is None or started.alone or (started.first and command in SHARED):
+        run()
+    elif command in SHARED:
+        with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+            run()
+    elif started.first:
+        raise UserError(
+            f"expected one process for rfga {command}, found {started.world}: start it without torchrun, "
+            f"which is for {', '.join(SHARED)}"
+        )
+    return 0

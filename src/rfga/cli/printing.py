@@ -33,6 +33,14 @@ def warn(text: str) -> None:
     print(legible(text), file=sys.stderr, flush=True)
 
 
+def print_some(lines: Sequence[str], rest: str, most: int = 10) -> None:
+    """The first lines of many, where errors go, and how many there are besides."""
+    for line in lines[:most]:
+        warn(line)
+    if len(lines) > most:
+        warn(f"and {len(lines) - most} {rest}")
+
+
 def print_summary(summary: Summary, out: str | Path) -> None:
     """How many photographs got boxes, and the folder these are in."""
     tell(

@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 DATASETS = {
     "folder": "rfga.data.folder:FolderDataset",
     "synthetic": "rfga.data.synthetic.dataset:SyntheticDataset",
-    "cub": "rfga.data.cub:CubDataset",
-    "ilsvrc": "rfga.data.ilsvrc:IlsvrcDataset",
-    "openimages30k": "rfga.data.openimages30k:OpenImages30kDataset",
-    "pets": "rfga.data.pets:PetsDataset",
+    "cub": "rfga.data.benchmarks.cub:CubDataset",
+    "ilsvrc": "rfga.data.benchmarks.ilsvrc:IlsvrcDataset",
+    "openimages30k": "rfga.data.benchmarks.openimages30k:OpenImages30kDataset",
+    "pets": "rfga.data.benchmarks.pets:PetsDataset",
 }
 """Name of a data set -> "module:Class". A new data set is one file in this folder and one line here."""
 
@@ -22,7 +22,9 @@ MARKER = "dataset.json"
 """The file of a prepared folder that names its data set; it is written last, when the folder is whole."""
 
 
-def open_dataset(data: str | Path, truth: Path | None = None, truth_split: str = "val") -> Dataset:
+def open_dataset(
+    data: str | Path, truth: Path | None = None, truth_split: str = "val", class_name: str | None = None
+) -> Dataset:
     """Opens a data set: one that needs no files by its name in ``DATASETS``, others by their folder.
 
     ``NAME:PATH`` opens PATH as the data set NAME. A folder that ``rfga data prepare`` made is opened as what
@@ -35,6 +37,8 @@ def open_dataset(data: str | Path, truth: Path | None = None, truth_split: str =
             benchmark's lists of one split); of a benchmark, the folder of its lists where that lies
             elsewhere. Data sets that carry their own take none.
         truth_split: train, val or test.
+        class_name: of the one class, where photographs lie in the folder without class folders; by default
+            the folder's name.
 
     Raises:
         UserError: the data set or its truth is not as expected.
@@ -55,6 +59,11 @@ def open_dataset(data: str | Path, truth: Path | None = None, truth_split: str =
             )
         alone: Dataset = _kind(name)()
         return alone
+    if name == next(iter(DATASETS)) and truth is None:
+        from rfga.data.loose import LoosePhotographs, lie_loose
+
+        if lie_loose(root):
+            return LoosePhotographs(root, class_name)
     opened: Dataset = _kind(name)(root, truth, truth_split)
     return opened
 

@@ -52,7 +52,7 @@ class FolderDataset(Dataset):
     def __init__(self, root: Path, truth: Path | None = None, truth_split: str = "val") -> None:
         self.root = Path(root)
         self.name = self.root.resolve().name
-        self._split_folders = split_folders(self.root)
+        self._split_folders = self._find_splits()
         self.classes = self._find_classes()
         self.notes = (
             *layout_notes(self.root, self._split_folders, self.classes, truth),
@@ -99,6 +99,9 @@ class FolderDataset(Dataset):
     def has_truth(self, split: str) -> bool:
         """Whether any sample of ``split`` has boxes or a mask."""
         return self.truth_reader is not None and canonical_split(split) == self._truth_split
+
+    def _find_splits(self) -> dict[str, Path]:
+        return split_folders(self.root)
 
     def _find_classes(self) -> tuple[str, ...]:
         """Names of the class folders of the first split; those of the others must be among them."""

@@ -123,11 +123,17 @@ def _ivr(maps: FloatArray, percentile: float) -> FloatArray:
     return scaled.clip(0, 1)
 
 
+def _none(maps: FloatArray, percentile: float) -> FloatArray:
+    del percentile
+    return maps.clip(0, 1)
+
+
 NORMALISATIONS: dict[str, Callable[[FloatArray, float], FloatArray]] = {
     "minmax": _minmax,
     "max": _max,
     "pas": _pas,
     "ivr": _ivr,
+    "none": _none,
 }
 """Name -> function of maps (..., h, w) and ivr's percentile, giving values in [0, 1] or NaN."""
 
@@ -137,6 +143,7 @@ def normalise(maps: ArrayLike, how: str = "minmax", percentile: float = IVR_PERC
 
     ``minmax``: (x - min) / (max - min). ``max``: clip at 0, x / max. ``pas``: clip at 0, x / 90th percentile,
     clip to 1. ``ivr``: subtract the percentile, divide by the maximum that remains, clip.
+    ``none``: clip, for maps that are shares of object already.
 
     Args:
         maps: (..., h, w) of any float type.

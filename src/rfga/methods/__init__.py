@@ -7,6 +7,8 @@ METHODS = {
     "adl": "rfga.methods.adl:ADL",
     "rfga": "rfga.methods.rfga:ResidualFineGrainedAttention",
     "rfga-spread": "rfga.methods.rfga:SpreadAttention",
+    "foreground": "rfga.methods.foreground:Foreground",
+    "ridge": "rfga.methods.cam:RidgeCAM",
     "has": "rfga.methods.has:HaS",
     "cutmix": "rfga.methods.cutmix:CutMix",
     "se": "rfga.methods.attention_layers:SqueezeExcitation",
@@ -15,6 +17,15 @@ METHODS = {
     "nonlocal": "rfga.methods.attention_layers:NonLocalAttention",
 }
 """Name of a method -> "module:Class". A new method is one file in this folder and one line here."""
+
+SHARES_OF_OBJECT = ("foreground",)
+"""Methods whose maps are shares of object in [0, 1], a half at their own level: they are not normalised."""
+
+BY_PASSES = ("foreground", "ridge")
+"""Methods that are solved from looks at the photographs, without epochs, learning rate or chance."""
+
+ONE_CLASS = ("foreground",)
+"""Methods that learn of one class alone, from what its photographs have in common."""
 
 POSTHOC = {
     "gradcam": "rfga.methods.posthoc:GradCAM",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -24,8 +25,31 @@ class ScoreMaps:
     labels: Tensor  # (B, n) int, the classes the maps are of
 
 
+Sums = dict[str, Tensor]
+"""Named float64 sums over photographs: those of any parts of a collection add up to those of the whole."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Photographs as a pass over the collection sees them."""
+
+    images: Tensor  # (B, 3, H, W), normalised
+    labels: Tensor  # (B,) int
+    folds: Tensor  # (B,) int, any numbers that depend on the photographs' names alone: to leave some out
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What is learned from one look at every photograph: sums, and what is solved from them."""
+
+    name: str
+    zeros: Callable[[], Sums]  # the sums of no photograph
+    add: Callable[[Sums, Batch], None]  # a batch to them, in place
+    solve: Callable[[Sums], None]
+
+
 class Method(nn.Module, ABC):
-    """A network that is trained with ``loss`` alone and read with ``localize`` alone.
+    """A network that learns with ``loss`` or with ``passes`` alone and is read with ``localize`` alone.
 
     The keyword arguments of a method's constructor are its options: the command line takes them typed,
     and ``rfga methods NAME`` prints them with the sentences of the class's docstring.
@@ -55,6 +79,40 @@ class Method(nn.Module, ABC):
             images: (B, 3, H, W).
             labels: (B,) or (B, n) classes to map; by default the most probable one of each image.
         """
+
+    def passes(self) -> Sequence[Sequence[Pass]]:
+        """Of a method that learns in closed form: the looks at the collection in order, each of some passes.
+
+        The passes of one look see the same photographs at once.
+        """
+        return ()
+
+    @property
+    def map_stage(self) -> str:
+        """The stage of whose grid the score maps are: the last one."""
+        return self.backbone.stages[-1]
+
+    def map_hw(self, image_hw: tuple[int, int], stages_hw: Mapping[str, tuple[int, int]]) -> tuple[int, int]:
+        """Height and width of the score maps.
+
+        Args:
+            image_hw: height and width of the images.
+            stages_hw: those of the backbone's stages.
+        """
+        del image_hw
+        return stages_hw[self.map_stage]
+
+    @property
+    def has_epochs(self) -> bool:
+        """Whether ``loss`` is minimised, before any passes."""
+        return not self.passes()
+
+    def learned(self) -> dict[str, Any]:
+        """What a method that learns by passes found out of the collection, as plain values by name.
+
+        ``doubt``, where there is one, is a sentence that says why its maps are not to be trusted as a whole.
+        """
+        return {}
 
     def pretrained_parameters(self) -> list[nn.Parameter]:
         """Those that may come from a weights file; all others are new and learn faster."""

@@ -1,13 +1,23 @@
-"""CAM: the classifier's weights of a class, applied at every position of the last features."""
+"""CAM: the classifier's weights of a class, applied at every position of the last features.
+
+One that is trained, and one that is solved in closed form.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rfga.backbones.base import Backbone
-from rfga.methods.base import Method, ScoreMaps, labels_or_top, start_head
+from rfga.methods.base import Batch, Method, Pass, ScoreMaps, Sums, labels_or_top, start_head
+from rfga.nn.ridge import ClassSums, Ridge, class_sums, solve_ridge
+
+SHARPNESS = tuple(2.0 ** (k / 4) for k in range(-4, 33))
+"""Factors of the scores among which the one is chosen whose softmax is the best probability."""
 
 
 class CAM(Method):
@@ -45,3 +55,82 @@ class CAM(Method):
         labels = labels_or_top(logits, labels)
         maps = torch.einsum("bnc,bchw->bnhw", self.head.weight[labels].to(features.dtype), features)
         return ScoreMaps(logits, maps, labels)
+
+
+class RidgeCAM(CAM):
+    """Class maps of a classifier in closed form: ridge regression from averaged features to class indicators.
+
+    The network stays as it is. The regularisation is chosen by generalised cross-validation; the scores are
+    made probabilities by the factor under whose softmax photographs that are left out are least surprising.
+
+    Args:
+        backbone: gives the features.
+        num_classes: K.
+
+    Example:
+        >>> from rfga.backbones.build import build_backbone
+        >>> method = RidgeCAM(build_backbone("resnet18"), num_classes=3).eval()
+        >>> [[one.name for one in look] for look in method.passes()]
+        [['classes'], ['sharpness']]
+    """
+
+    def __init__(self, backbone: Backbone, num_classes: int) -> None:
+        super().__init__(backbone, num_classes)
+        self._solved: Ridge | None = None
+        self._sharpness = 1.0
+
+    def passes(self) -> Sequence[Sequence[Pass]]:
+        """One look to solve for the classifier, one to see how sure it may be."""
+        return (
+            (Pass("classes", self._no_classes, self._add_classes, self._solve_classes),),
+            (Pass("sharpness", self._no_surprises, self._add_surprises, self._sharpen),),
+        )
+
+    def learned(self) -> dict[str, Any]:
+        """The strength of the regularisation, in units of the features' mean variance, and the sharpness."""
+        return (
+            {} if self._solved is None else {"strength": self._solved.strength, "sharpness": self._sharpness}
+        )
+
+    def _pooled(self, images: Tensor) -> Tensor:
+        pooled: Tensor = self.backbone(images).mean((2, 3)).double()
+        return pooled
+
+    def _no_classes(self) -> Sums:
+        return class_sums(
+            torch.zeros(0, self.backbone.out_channels), torch.zeros(0).long(), self.num_classes
+        )._asdict()
+
+    def _add_classes(self, sums: Sums, batch: Batch) -> None:
+        found = class_sums(self._pooled(batch.images), batch.labels, self.num_classes)
+        for name, part in found._asdict().items():
+            sums[name] += part.cpu()
+
+    @torch.no_grad()
+    def _solve_classes(self, sums: Sums) -> None:
+        self._solved = solve_ridge(ClassSums(**sums))
+        self._set_head(self._solved, 1.0)
+
+    def _no_surprises(self) -> Sums:
+        return {"surprises": torch.zeros(len(SHARPNESS), dtype=torch.float64)}
+
+    def _add_surprises(self, sums: Sums, batch: Batch) -> None:
+        """Of each photograph at its class, for every sharpness: minus its log probability."""
+        if self._solved is None:
+            raise ValueError("expected the pass 'classes' before the pass 'sharpness': look in order")
+        labels = batch.labels.cpu()
+        scores = self._solved.left_out(self._pooled(batch.images).cpu(), labels)
+        sums["surprises"] += torch.stack(
+            [F.cross_entropy(scores * factor, labels, reduction="sum") for factor in SHARPNESS]
+        )
+
+    @torch.no_grad()
+    def _sharpen(self, sums: Sums) -> None:
+        if self._solved is not None:
+            self._sharpness = SHARPNESS[int(sums["surprises"].argmin())]
+            self._set_head(self._solved, self._sharpness)
+
+    def _set_head(self, solved: Ridge, factor: float) -> None:
+        weights, mean, shares, *_ = solved
+        self.head.weight.copy_(weights.T * factor)
+        self.head.bias.copy_((shares - mean @ weights) * factor)

@@ -133,6 +133,12 @@ class SpreadAttention(ClassMapMethod):
         self.register_buffer("means", torch.zeros(sum(self._widths)))
         self.register_buffer("batches_seen", torch.zeros((), dtype=torch.long))
 
+    @property
+    def map_stage(self) -> str:
+        """The earlier stage that maps are spread to, where there is one."""
+        finer = self._places[1:2] if self.times else ()
+        return finer[0] if finer else super().map_stage
+
     def loss(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Cross entropy of the averaged class maps, before they are spread."""
         features, middle = self.backbone.forward_places(images, self._places, generator)

@@ -17,7 +17,7 @@ from functools import reduce
 import torch
 from torch import Tensor, nn
 
-from rfga.nn.calibration import Factors, axis_means, calibrate_by_means
+from rfga.nn.calibration import axis_mean, calibrate
 from rfga.nn.profile_conv import ProfileConv
 
 VIEWS = ("channel", "height", "width")
@@ -114,8 +114,13 @@ class RFGA(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Calibrate the features ``x`` (B, C, H, W)."""
-        self._check_input(x)
-        return calibrate_by_means(x, self._factors)
+        constant, share = self._constant_and_share(x)
+        *others, last = self.profiles(x).values()
+        if self.expansion == "product":
+            return calibrate(x, constant, reduce(torch.mul, others, share), last)
+        if self.expansion == "mean":
+            share = share / len(self.views)
+        return calibrate(x, constant + share * sum(others), None, share * last)
 
     def attention(self, x: Tensor) -> Tensor:
         """The expanded attention M of ``x``, broadcastable to (B, C, H, W)."""
@@ -124,49 +129,20 @@ class RFGA(nn.Module):
     def profiles(self, x: Tensor) -> dict[str, Tensor]:
         """The attention of each active view: channel (B,C,1,1), height (B,C,H,1), width (B,C,1,W)."""
         self._check_input(x)
-        gated = self._gated(*axis_means(x))
-        return {view: z.unsqueeze(2 if view == "width" else 3) for view, z in gated.items()}
-
-    def _gated(self, channel: Tensor, height: Tensor, width: Tensor) -> dict[str, Tensor]:
-        """The attention of the views from the means: channel (B,C,1), height (B,C,H), width (B,C,W)."""
-        means = {"channel": channel.unsqueeze(1), "height": height, "width": width}
-        return {view: self._view(view, means[view]) for view in self.views}
-
-    def _factors(self, channel: Tensor, height: Tensor, width: Tensor) -> Factors:
-        """Offset, slope, width and base of the calibration, from the means.
-
-        With r what channel and height give together and w the width view, M is r + w or r * w.
-        """
-        gated = self._gated(channel, height, width)
-        constant, share = self._constant_and_share()
-        if self.expansion == "product":
-            one = channel.new_ones(())
-            row = share * reduce(
-                torch.mul, [gated[view] for view in ("channel", "height") if view in gated], one
-            )
-            offset = (channel.new_zeros(()) + constant).expand(height.shape)
-            return offset, row.expand(height.shape), gated.get("width", one).expand(width.shape), None
-        if self.expansion == "mean":
-            share = share / len(self.views)
-        none = channel.new_zeros(())
-        # A share of one is left out: a product of this size costs as much time as a gate.
-        parts = {
-            view: z if isinstance(share, float) and share == 1 else share * z for view, z in gated.items()
+        height, width = axis_mean(x, 3).squeeze(3), axis_mean(x, 2).squeeze(2)
+        means = {"channel": height.mean(2).unsqueeze(1), "height": height, "width": width}
+        return {
+            view: self._view(view, means[view]).unsqueeze(2 if view == "width" else 3) for view in self.views
         }
-        base = (constant + parts.get("channel", none)).expand(*channel.shape, 1).squeeze(2)
-        return (
-            parts.get("height", none).expand(height.shape),
-            None,
-            parts.get("width", none).expand(width.shape),
-            base,
-        )
 
-    def _constant_and_share(self) -> tuple[float | Tensor, float | Tensor]:
-        """Of Y = X * (constant + share * M): numbers, or (C, 1) where each channel learns its own."""
+    def _constant_and_share(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Of Y = X * (constant + share * M): (1, 1, 1, 1), or (1, C, 1, 1) where channels learn their own."""
         if self.calibration != "gradual":
-            return CALIBRATIONS[self.calibration]
+            constant, share = CALIBRATIONS[self.calibration]
+            return x.new_full((1, 1, 1, 1), constant), x.new_full((1, 1, 1, 1), share)
         # With what M starts with taken off, no gain changes the layer at its start.
-        return 1 - self.gain * self.start, self.gain
+        gain = self.gain[None, :, :, None]
+        return 1 - gain * self.start, gain
 
     @property
     def start(self) -> float:

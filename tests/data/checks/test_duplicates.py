@@ -68,7 +68,7 @@ def test_few_of_many_pairs_are_compared(monkeypatch: pytest.MonkeyPatch) -> None
     rng = np.random.default_rng(2)
     hashes = random_hashes(rng, 10_000)
     hashes[8_000:8_100] = flipped(hashes[:100], rng, 7, 30)
-    compared = []
+    compared: list[int] = []
 
     def counted(keys: IntArray, starts: IntArray) -> Iterator[tuple[IntArray, IntArray]]:
         for rows, places in expanded(keys, starts):

@@ -20,15 +20,6 @@ WIDTH, HEIGHT = 60, 40
 IDS = ["cat/0.jpg", "dog/a b,c.jpg", "dog/é.jpg"]
 
 
-@pytest.fixture
-def val(tmp_path: Path) -> Path:
-    """A split's folder with three photographs of 60 x 40 pixels."""
-    for image_id in IDS:
-        (tmp_path / "val" / image_id).parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (WIDTH, HEIGHT)).save(tmp_path / "val" / image_id)
-    return tmp_path / "val"
-
-
 def coco(names: list[str], boxes: Sequence[tuple[int, object, int]], **extra: Any) -> dict[str, Any]:
     """A COCO file's content; a box is (position of its image, bbox, category)."""
     return {

@@ -19,15 +19,6 @@ XYWH = [8, 4, 40, 20]
 LINE = "0.35 0.35 0.5 0.5"
 
 
-@pytest.fixture
-def val(tmp_path: Path) -> Path:
-    """A split's folder with photographs of 80 x 40 pixels."""
-    for image_id in IDS:
-        (tmp_path / "val" / image_id).parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (WIDTH, HEIGHT)).save(tmp_path / "val" / image_id)
-    return tmp_path / "val"
-
-
 def coco() -> dict[str, Any]:
     return {
         "categories": [{"id": 1, "name": "church"}, {"id": 2, "name": "tench"}],

@@ -7,22 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
 
 from rfga.data.truth.readers import TruthReader, open_truth
 from rfga.types import UserError
 
 WIDTH, HEIGHT = 80, 40
 IDS = ["cat/0.jpg", "cat/0.png", "dog/a b,c.jpg", "dog/é?&+#%20.jpg"]
-
-
-@pytest.fixture
-def val(tmp_path: Path) -> Path:
-    """A split's folder with photographs of 80 x 40 pixels."""
-    for image_id in IDS:
-        (tmp_path / "val" / image_id).parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (WIDTH, HEIGHT)).save(tmp_path / "val" / image_id)
-    return tmp_path / "val"
 
 
 def rectangle(x: Any, y: Any, width: Any, height: Any, label: str = "thing", **more: Any) -> dict[str, Any]:

@@ -9,22 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from rfga.data.truth.readers import TruthReader, open_truth
 from rfga.types import UserError
 
 WIDTH, HEIGHT = 80, 40
 IDS = ["cat/0.jpg", "cat/1.jpg", "dog/2.jpg"]
-
-
-@pytest.fixture
-def val(tmp_path: Path) -> Path:
-    """A split's folder with photographs of 80 x 40 pixels."""
-    for image_id in IDS:
-        (tmp_path / "val" / image_id).parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (WIDTH, HEIGHT)).save(tmp_path / "val" / image_id)
-    return tmp_path / "val"
 
 
 def region(x: float, **more: Any) -> dict[str, Any]:

@@ -19,15 +19,6 @@ BOX = [8.0, 4.0, 48.0, 24.0]  # edges in pixels
 IDS = ["church/c0.png", "church/c 1.jpg", "tench/c2.jpg", "Mu\u0308nster/d.jpg"]
 
 
-@pytest.fixture
-def val(tmp_path: Path) -> Path:
-    """A split's folder with photographs of 80 x 40 pixels."""
-    for image_id in IDS:
-        (tmp_path / "val" / image_id).parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (WIDTH, HEIGHT)).save(tmp_path / "val" / image_id)
-    return tmp_path / "val"
-
-
 def write_coco(folder: Path, named: list[tuple[str, str]]) -> Path:
     classes = sorted({name for _, name in named})
     x0, y0, x1, y1 = BOX

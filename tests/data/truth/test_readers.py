@@ -19,15 +19,6 @@ WIDTH, HEIGHT = 60, 40
 IDS = ["cat/0.jpg", "dog/a b,c.jpg", "dog/é.jpg"]
 
 
-@pytest.fixture
-def val(tmp_path: Path) -> Path:
-    """A split's folder with three photographs of 60 x 40 pixels."""
-    for image_id in IDS:
-        (tmp_path / "val" / image_id).parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (WIDTH, HEIGHT)).save(tmp_path / "val" / image_id)
-    return tmp_path / "val"
-
-
 def mask(path: Path, values: list[int], size: tuple[int, int] = (WIDTH, HEIGHT)) -> Path:
     """A mask of width x height ``size`` in vertical stripes of the given values."""
     path.parent.mkdir(parents=True, exist_ok=True)

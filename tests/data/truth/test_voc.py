@@ -6,22 +6,12 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from PIL import Image
 
 from rfga.data.truth.readers import TruthReader, open_truth
 from rfga.types import UserError
 
 WIDTH, HEIGHT = 60, 40
 IDS = ["cat/0.jpg", "cat/0.png", "dog/a b,c.jpg", "dog/é.jpg"]
-
-
-@pytest.fixture
-def val(tmp_path: Path) -> Path:
-    """A split's folder with photographs of 60 x 40 pixels."""
-    for image_id in IDS:
-        (tmp_path / "val" / image_id).parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (WIDTH, HEIGHT)).save(tmp_path / "val" / image_id)
-    return tmp_path / "val"
 
 
 def item(corners: tuple[object, ...], name: str = "cat", more: str = "") -> str:

@@ -16,7 +16,8 @@ from rfga.data import open_dataset
 from rfga.engine.ablation.grid import run_ablation
 from rfga.engine.ablation.plan import AblationCommand, AblationTask, make_ablation_plan
 from rfga.engine.ablation.variants import FULL
-from rfga.engine.evaluating.command import EvaluateCommand, evaluate_run
+from rfga.engine.evaluating.command import evaluate_run
+from rfga.engine.evaluating.options import EvaluateCommand
 from rfga.engine.learning.train import train
 from rfga.engine.run.config import TrainConfig
 from rfga.engine.run.folder import RunFolder

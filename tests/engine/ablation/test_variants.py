@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 from itertools import combinations
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 
 from rfga.engine.ablation.variants import COMMON_SCALE, FULL, MECHANISMS, all_variants, chosen_variants
-from rfga.engine.run.config import Normalisation
+from rfga.engine.run.config import ESTIMATED
 from rfga.engine.run.options import options_of
 from rfga.methods.rfga import ResidualFineGrainedAttention
 from rfga.nn.rfga import CALIBRATIONS, EXPANSIONS, GATES, VIEWS
@@ -35,10 +35,10 @@ def test_every_form_of_every_mechanism_is_there() -> None:
     assert [v.method for v in all_variants()].count("cam") == 1
 
 
-@pytest.mark.parametrize("main", get_args(Normalisation))
+@pytest.mark.parametrize("main", ESTIMATED)
 def test_maps_are_read_in_every_other_way(main: str) -> None:
     readings = {v.normalisation for v in all_variants(main) if v.trained_as == FULL and v.name != FULL}
-    assert readings == {*get_args(Normalisation), COMMON_SCALE} - {main}
+    assert readings == {*ESTIMATED, COMMON_SCALE} - {main}
 
 
 def test_each_differs_from_the_full_layer_in_one_thing() -> None:

@@ -17,7 +17,6 @@ from rfga.engine.localizing.localizer import Localizer
 from rfga.engine.run.config import TrainConfig
 from rfga.engine.run.model import build_method, normalised
 from rfga.engine.thresholds.threshold import Threshold
-from rfga.methods.rfga import ResidualFineGrainedAttention
 from rfga.nn.rfga import RFGA
 from rfga.output.attention.record import attention_numbers
 from rfga.types import FloatArray, UserError
@@ -95,7 +94,7 @@ def test_numbers_of_the_published_form_by_its_definition() -> None:
     localizer, label = model(), 1
     found = attend(localizer, pixels(), SIZE_HW, image_id="a.jpg", label=label)
     method, layer = localizer.method, layer_of(localizer)
-    assert isinstance(method, ResidualFineGrainedAttention)
+    head = method.state_dict()
     x = without_layer(localizer).method.backbone(normalised(pixels(), method.backbone))[0]
     channels, height, width = x.shape
     assert found.shape == (channels, height, width) == (96, 6, 10)
@@ -106,8 +105,8 @@ def test_numbers_of_the_published_form_by_its_definition() -> None:
     near(found.values["width"], z_w)
     m = z_c[:, None, None] + z_h[:, :, None] + z_w[:, None, :]
     y = x + x * m
-    weights, bias = method.head.weight[label, :, 0, 0], method.head.bias
-    assert bias is not None
+    every, bias = head["head.weight"][:, :, 0, 0], head["head.bias"]
+    weights = every[label]
     near(found.evidence, weights * y.mean((1, 2)))
     assert found.telling.tolist() == (weights * y.mean((1, 2))).topk(4).indices.tolist()
     near(found.expanded, m.mean(0))
@@ -117,7 +116,7 @@ def test_numbers_of_the_published_form_by_its_definition() -> None:
         near(side.activity, features.clamp(min=0).mean(0))
         near(side.telling, features[found.telling])
         near(side.raw_map, torch.einsum("c,chw->hw", weights, features) + bias[label])
-        logits = torch.einsum("kc,c->k", method.head.weight[:, :, 0, 0], features.mean((1, 2))) + bias
+        logits = torch.einsum("kc,c->k", every, features.mean((1, 2))) + bias
         assert side.probability == pytest.approx(float(logits.softmax(0)[label]), rel=1e-4)
     before, after = (side.activity.ravel() for side in (found.before, found.after))
     weaker = before.argsort()[:30]

@@ -17,7 +17,8 @@ from rfga.engine.benchmark import cells as benchmark_cells
 from rfga.engine.benchmark.cells import attempt
 from rfga.engine.benchmark.grid import require_all_done, run_benchmark
 from rfga.engine.benchmark.plan import BenchmarkCommand, Task, make_plan
-from rfga.engine.evaluating.command import EvaluateCommand, evaluate_run
+from rfga.engine.evaluating.command import evaluate_run
+from rfga.engine.evaluating.options import EvaluateCommand
 from rfga.methods.cam import CAM
 from rfga.types import UserError
 from tests.engine import tiny

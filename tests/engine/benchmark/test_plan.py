@@ -63,7 +63,10 @@ def test_options_of_all_and_of_one() -> None:
     ("asked", "said"),
     [
         ({"methods": ["cams"]}, "expected --methods out of cam, "),
-        ({"normalisations": ["sum"]}, "expected --normalisations out of minmax, max, pas, ivr, found 'sum'"),
+        (
+            {"normalisations": ["sum"]},
+            "expected --normalisations out of minmax, max, pas, ivr, none, found 'sum'",
+        ),
         ({"seeds": ["one"]}, "expected --seeds as whole numbers"),
         ({"settings": {"epochs": 0}}, "expected epochs at least 1"),
         ({"settings": {"epoch": 2}}, "epoch: correct or remove it"),

@@ -13,8 +13,9 @@ from rfga.data import open_dataset
 from rfga.data.base import Dataset
 from rfga.data.synthetic.dataset import SyntheticDataset
 from rfga.data.transforms import eval_transform
-from rfga.engine.evaluating.command import EvaluateCommand, evaluate_run
+from rfga.engine.evaluating.command import evaluate_run
 from rfga.engine.evaluating.evaluate import Evaluation, EvaluationOptions, evaluate
+from rfga.engine.evaluating.options import EvaluateCommand
 from rfga.engine.localizing.localizer import Localizer
 from rfga.engine.runtime.machine import Runtime
 from rfga.metrics.localization import LocalizationMetrics

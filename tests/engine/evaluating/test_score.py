@@ -11,7 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 from rfga.engine.evaluating.map_files import find_maps, prepared
-from rfga.engine.evaluating.score import Policy, ScoreOptions, score
+from rfga.engine.evaluating.options import Policy, ScoreOptions
+from rfga.engine.evaluating.score import score
 from rfga.geometry.maps import score_maps
 from rfga.types import UserError
 

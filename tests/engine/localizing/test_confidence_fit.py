@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 
 from rfga.data import open_dataset
-from rfga.engine.evaluating.command import EvaluateCommand, evaluate_run
+from rfga.engine.evaluating.command import evaluate_run
+from rfga.engine.evaluating.options import EvaluateCommand
 from rfga.engine.localizing import confidence_fit
 from rfga.engine.localizing.confidence_fit import calibrate_run, examples, known_samples
 from rfga.engine.localizing.inputs import find_photographs
 from rfga.engine.localizing.localize import localize
 from rfga.engine.localizing.localizer import Localizer
-from rfga.engine.localizing.output import LocalizeOptions
+from rfga.engine.localizing.options import LocalizeOptions
 from rfga.engine.run.folder import RunFolder
 from rfga.geometry.boxes import iou
 from tests.engine import tiny

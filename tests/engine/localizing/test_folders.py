@@ -12,7 +12,7 @@ import pytest
 from rfga.engine.localizing.inputs import find_photographs
 from rfga.engine.localizing.localize import Summary, localize
 from rfga.engine.localizing.localizer import Localizer
-from rfga.engine.localizing.output import LocalizeOptions
+from rfga.engine.localizing.options import LocalizeOptions
 from rfga.files import claimed, held_in, is_output
 from rfga.output.export.formats import FORMATS
 from rfga.types import UserError

@@ -11,7 +11,8 @@ from PIL import ExifTags, Image
 
 import rfga
 from rfga.data.images import read_image
-from rfga.engine.localizing.localize import LocalizeCommand, localize_paths
+from rfga.engine.localizing.localize import localize_paths
+from rfga.engine.localizing.options import LocalizeCommand
 from rfga.types import UserError
 from tests.conftest import REPOSITORY
 from tests.engine import tiny

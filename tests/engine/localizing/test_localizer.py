@@ -84,5 +84,5 @@ def test_loading_draws_nothing_from_the_global_generator(tiny_run: Path) -> None
 
 
 def test_unknown_normalisation(tiny_run: Path) -> None:
-    with pytest.raises(UserError, match="normalisation to be one of minmax, max, pas, ivr, found 'sum'"):
+    with pytest.raises(UserError, match="one of auto, minmax, max, pas, ivr, none, found 'sum'"):
         rfga.Localizer.load(tiny_run, normalisation="sum")

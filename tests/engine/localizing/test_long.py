@@ -23,7 +23,7 @@ from rfga.engine.localizing import stream as localize_stream
 from rfga.engine.localizing.inputs import find_photographs
 from rfga.engine.localizing.localize import Summary, localize
 from rfga.engine.localizing.localizer import Localizer
-from rfga.engine.localizing.output import LocalizeOptions
+from rfga.engine.localizing.options import LocalizeOptions
 from rfga.engine.localizing.stream import networks_at_once
 from rfga.engine.runtime.devices import threads
 from rfga.engine.runtime.machine import Runtime

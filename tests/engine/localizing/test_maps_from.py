@@ -13,9 +13,11 @@ import torch
 from rfga.cli import main
 from rfga.data import open_dataset
 from rfga.data.transforms import eval_transform
-from rfga.engine.evaluating.command import EvaluateCommand, evaluate_run
-from rfga.engine.localizing.localize import LocalizeCommand, localize_paths
+from rfga.engine.evaluating.command import evaluate_run
+from rfga.engine.evaluating.options import EvaluateCommand
+from rfga.engine.localizing.localize import localize_paths
 from rfga.engine.localizing.localizer import Localizer
+from rfga.engine.localizing.options import LocalizeCommand
 from rfga.methods import POSTHOC
 from rfga.types import UserError
 from tests.engine import tiny

@@ -17,7 +17,7 @@ from rfga.cli import main
 from rfga.engine.localizing.inputs import find_photographs
 from rfga.engine.localizing.localize import localize
 from rfga.engine.localizing.localizer import Localizer
-from rfga.engine.localizing.output import LocalizeOptions
+from rfga.engine.localizing.options import LocalizeOptions
 from rfga.engine.localizing.refiners import REFINERS, load_refiner
 from rfga.engine.run.options import resolve
 from rfga.geometry.refine import grabcut_mask, mask_of

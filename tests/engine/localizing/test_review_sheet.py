@@ -15,7 +15,7 @@ from rfga.engine.localizing.inputs import find_photographs
 from rfga.engine.localizing.journal import Journal
 from rfga.engine.localizing.localize import Summary, localize
 from rfga.engine.localizing.localizer import SEVERAL, Localizer
-from rfga.engine.localizing.output import LocalizeOptions
+from rfga.engine.localizing.options import LocalizeOptions
 from rfga.types import Prediction, UserError
 from tests.engine import tiny
 from tests.output.report.test_page import Page

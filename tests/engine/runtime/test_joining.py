@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from rfga.cli.processes import run_in_processes
+from rfga.cli.main import run_in_processes
 from rfga.engine.learning.lightning_processes import JoinedEnvironment, trainer_processes
 from rfga.engine.runtime.joining import joined
 from rfga.engine.runtime.machine import Runtime

@@ -11,10 +11,13 @@ import pytest
 
 from rfga.cli import main
 from rfga.data import open_dataset
-from rfga.engine.evaluating.command import EvaluateCommand, evaluate_run
+from rfga.engine.evaluating.command import evaluate_run
+from rfga.engine.evaluating.options import EvaluateCommand
 from rfga.engine.localizing.estimate import LEAST_PHOTOGRAPHS, spread
-from rfga.engine.localizing.localize import LocalizeCommand, localize_paths
+from rfga.engine.localizing.localize import localize_paths
 from rfga.engine.localizing.localizer import Localizer
+from rfga.engine.localizing.options import LocalizeCommand
+from rfga.engine.run.config import ESTIMATED
 from rfga.engine.thresholds.estimators import (
     DEFAULT_ESTIMATOR,
     ESTIMATORS,
@@ -24,7 +27,6 @@ from rfga.engine.thresholds.estimators import (
     estimates,
 )
 from rfga.engine.thresholds.threshold import FIXED_THRESHOLDS
-from rfga.geometry.maps import NORMALISATIONS
 from rfga.types import FloatArray, UserError
 from tests.engine import tiny
 
@@ -62,7 +64,7 @@ def test_unknown_estimator() -> None:
 def test_what_a_run_keeps(rng: np.random.Generator) -> None:
     raw = np.concatenate([soft_maps(rng)[0], np.ones((1, 28, 42))]) * 9 - 2  # a constant map says nothing
     found = estimates(raw)
-    assert list(found) == list(NORMALISATIONS)
+    assert list(found) == list(ESTIMATED)
     for entry in found.values():
         assert (entry["estimator"], entry["photographs"]) == (DEFAULT_ESTIMATOR, 6)
         assert entry["threshold"] == entry["all"][DEFAULT_ESTIMATOR]
@@ -102,7 +104,7 @@ def old(run: Path, out: Path, *without: str) -> Path:
 
 
 def test_training_leaves_an_estimate(tiny_run: Path) -> None:
-    assert set(kept(tiny_run)) == set(NORMALISATIONS)
+    assert set(kept(tiny_run)) == set(ESTIMATED)
     assert kept(tiny_run)["minmax"]["photographs"] == 24
     assert 0 < kept(tiny_run)["minmax"]["threshold"] < 1
 

@@ -41,8 +41,8 @@ def class_findings(classes: Sequence[str], counts: Mapping[str, IntArray]) -> It
         yield Finding(
             "one_class",
             taught,
-            f"expected photographs of two classes or more, found {named}: add a class folder, of photographs "
-            "without the object if need be",
+            f"expected photographs of two classes or more for most methods, found {named}: rfga build learns "
+            "what its photographs have in common; for others add a class folder",
         )
     for label, name in enumerate(classes):
         if not everywhere[label]:

@@ -28,7 +28,7 @@ KINDS = {
     "duplicate_across_splits": Kind("error", "same photograph in two splits"),
     "duplicate_across_classes": Kind("error", "same photograph in two classes"),
     # classes
-    "one_class": Kind("error", "fewer than two classes"),
+    "one_class": Kind("note", "fewer than two classes"),
     "empty_class": Kind("error", "class without photographs"),
     "class_not_in_train": Kind("error", "class that train lacks"),
     # truth

@@ -126,8 +126,8 @@ def readable_samples(
     return kept, skipped
 
 
-def require_trainable(dataset: Dataset) -> None:
-    """Raises unless there are at least two classes, each with photographs to train on.
+def require_trainable(dataset: Dataset, least_classes: int = 2) -> None:
+    """Raises unless there are so many classes, each with photographs to train on.
 
     Raises:
         UserError: no photographs, one class only, or classes without photographs.
@@ -138,7 +138,7 @@ def require_trainable(dataset: Dataset) -> None:
         raise UserError(
             f"expected photographs to train on, found none in {dataset.name!r}{why}: add train/CLASS/*"
         )
-    if len(dataset.classes) < 2:
+    if len(dataset.classes) < least_classes:
         raise UserError(
             f"expected at least two classes to train on, found only {dataset.classes[0]!r} in "
             f"{dataset.name!r}{why}: add a class folder, of photographs without the object if need be"

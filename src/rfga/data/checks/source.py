@@ -12,6 +12,7 @@ from rfga.data.checks.findings import Finding
 from rfga.data.folder import FolderDataset, class_folders
 from rfga.data.folder_notes import layout_notes
 from rfga.data.formats import IMAGE_SUFFIXES, OTHER_PICTURES, how_to_read
+from rfga.data.loose import lie_loose
 from rfga.data.walk import find_images, is_folder, is_picture, list_folder, subfolders
 
 
@@ -74,7 +75,7 @@ def open_for_check(data: str, truth: Path | None = None, split: str = "val") -> 
         UserError: there is no such data set, or nothing in it.
     """
     name, root = locate_dataset(data)
-    if name == "folder" and root is not None:
+    if name == "folder" and root is not None and not lie_loose(root):
         folders = FoldersToCheck(root)
         findings = (*folders.odd_folders(truth), *folders.left_out())
         return CheckSource(folders, findings, split_folder=folders.split_folder(split))

@@ -8,12 +8,12 @@ from __future__ import annotations
 import re
 from pathlib import Path, PurePosixPath
 
+from rfga.data.benchmarks.stored import stored_size
 from rfga.data.prepare import lists
 from rfga.data.prepare.archive import safe_name
 from rfga.data.prepare.download import Remote
 from rfga.data.prepare.job import Built, Job, Recipe
 from rfga.data.prepare.unpack import Place, unpack
-from rfga.data.stored import stored_size
 from rfga.data.truth.metadata import LOCALIZATION
 from rfga.types import UserError
 

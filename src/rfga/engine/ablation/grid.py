@@ -45,18 +45,7 @@ def run_ablation(
     training then takes about as long as the layer alone needs. A variant that fails is recorded with its
     reason and does not end the grid.
 
-    Args:
-        command: the grid.
-        runtime: device, workers, output.
-        work: what does a task.
-        slots: environment of each process that does tasks; by default one for each CUDA device.
-
-    Returns:
-        What ablation.json holds.
-
-    Raises:
-        UserError: anything that no variant could work with, or SIGTERM.
-        KeyboardInterrupt: Ctrl-C; the grid goes on with ``--resume``.
+    Arguments and errors are those of ``run_benchmark``; what comes back is what ablation.json holds.
     """
     runtime = runtime or Runtime()
     slots = grid_slots(runtime) if slots is None else slots

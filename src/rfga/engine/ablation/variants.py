@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import Any, get_args
+from typing import Any
 
-from rfga.engine.run.config import Normalisation
+from rfga.engine.run.config import ESTIMATED
 from rfga.types import UserError
 
 FULL = "full layer"
@@ -85,7 +85,7 @@ def _layers() -> Iterator[Variant]:
 
 
 def _readings(normalisation: str) -> Iterator[Variant]:
-    for other in (*get_args(Normalisation), COMMON_SCALE):
+    for other in (*ESTIMATED, COMMON_SCALE):
         if other != normalisation:
             yield Variant(f"normalisation={other}", "normalisation", normalisation=other)
 

@@ -14,8 +14,9 @@ from rfga.engine.benchmark.plan import Task
 from rfga.engine.benchmark.schedule import DONE, FAILED, Outcome
 from rfga.engine.building.train import TrainCommand, train_and_report
 from rfga.engine.evaluating.baselines import evaluate_baseline
-from rfga.engine.evaluating.command import EvaluateCommand, evaluate_run
+from rfga.engine.evaluating.command import evaluate_run
 from rfga.engine.evaluating.evaluate import Evaluation, EvaluationOptions, evaluate
+from rfga.engine.evaluating.options import EvaluateCommand
 from rfga.engine.learning.few_shot_training import train_few_shot
 from rfga.engine.localizing.localizer import Localizer
 from rfga.engine.run.config import RunPolicy, TrainConfig

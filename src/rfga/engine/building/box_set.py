@@ -13,16 +13,19 @@ import numpy as np
 from rfga.data import locate_dataset, open_dataset
 from rfga.data.base import Dataset
 from rfga.engine.building.data_check import CheckCommand, check_data, write_check
+from rfga.engine.building.stopwatch import Stopwatch
 from rfga.engine.building.train import TrainCommand, train_and_report
+from rfga.engine.building.verdict import Verdict, verdict_of
 from rfga.engine.localizing.estimate import estimated_for
 from rfga.engine.localizing.inputs import Photograph
 from rfga.engine.localizing.journal import FILE_NAME as JOURNAL
 from rfga.engine.localizing.localize import Summary, localize
 from rfga.engine.localizing.localizer import Localizer
-from rfga.engine.localizing.output import LocalizeOptions
+from rfga.engine.localizing.options import LocalizeOptions
 from rfga.engine.localizing.refiners import load_refiner
 from rfga.engine.localizing.review_sheet import REVIEW_NAME
 from rfga.engine.run.config import RunPolicy
+from rfga.engine.run.folder import RunFolder
 from rfga.engine.runtime.devices import pick_device
 from rfga.engine.runtime.machine import Runtime
 from rfga.engine.runtime.progress import announcer
@@ -33,8 +36,8 @@ from rfga.types import SPLITS, UserError
 CHECK, RUN, BOXES = "check", "run", "boxes"
 """The stages' folders below the one that is built."""
 
-BUILD_METHOD = "rfga-spread"
-"""The method whose boxes were the best (docs/research/rfga-log.md)."""
+BUILD_METHOD = "foreground"
+"""The method whose boxes were the best (docs/research/one-pass-log.md)."""
 
 LOOK_FIRST = 5  # classes whose boxes are the least sure
 
@@ -51,6 +54,7 @@ class BuildCommand:
         truth: boxes or masks of val, which make threshold and confidence better; none are needed.
         localize: what is written of every photograph.
         overwrite: start anew, instead of going on where an earlier call stopped.
+        class_name: of the one class of photographs without class folders; by default their folder's name.
     """
 
     data: str
@@ -60,6 +64,7 @@ class BuildCommand:
     truth: Path | None = None
     localize: LocalizeOptions = field(default_factory=LocalizeOptions)
     overwrite: bool = False
+    class_name: str | None = None
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,8 @@ class Built:
     summary: Summary
     threshold: str  # and where it comes from, in a sentence
     least_sure: list[tuple[str, float, int]]  # class, mean confidence of its boxes, photographs
+    verdict: Verdict
+    seconds: Mapping[str, float]  # of each stage, as far as this call did it
     notes: tuple[str, ...] = ()  # what is not as expected in the data set and yet no error
 
     @property
@@ -88,6 +95,8 @@ class Built:
             "threshold": self.threshold,
             "photographs": asdict(self.summary),
             "notes": list(self.notes),
+            **self.verdict.as_json(),
+            "seconds": {stage: round(seconds, 2) for stage, seconds in self.seconds.items()},
             "least_sure": [
                 {"class": name, "confidence": mean, "photographs": count}
                 for name, mean, count in self.least_sure
@@ -105,7 +114,7 @@ def build_boxes(command: BuildCommand, runtime: Runtime | None = None) -> Built:
             that cannot work; a single bad photograph is recorded instead.
     """
     runtime = runtime or Runtime()
-    dataset = open_dataset(command.data, command.truth)
+    dataset = open_dataset(command.data, command.truth, class_name=command.class_name)
     refined = command.localize
     load_refiner(refined.refine, refined.sam_weights, pick_device(runtime.device))  # now, not after training
     _prepare(command)
@@ -116,30 +125,50 @@ def build_boxes(command: BuildCommand, runtime: Runtime | None = None) -> Built:
 
 
 def _build(command: BuildCommand, dataset: Dataset, runtime: Runtime) -> Built:
-    say = announcer(runtime.quiet)
+    say, watch = announcer(runtime.quiet), Stopwatch()
     policy = RunPolicy(resume=not command.overwrite, overwrite=command.overwrite)
     say("1 of 3: checking the photographs")
-    verdict, findings = _check(command, runtime)
-    say(f"2 of 3: training ({verdict})")
+    checked, findings = _check(command, runtime)
+    watch.stop("check")
+    say(f"2 of 3: learning ({checked})")
     settings = {"method": BUILD_METHOD, **command.settings}
     run = command.out / RUN
     train_and_report(
         TrainCommand(
-            command.data, run, settings, options=command.options, truth=command.truth, policy=policy
+            command.data,
+            run,
+            settings,
+            options=command.options,
+            truth=command.truth,
+            policy=policy,
+            class_name=command.class_name,
         ),
         runtime,
     )
+    watch.stop("learn")
     photographs = photographs_of(dataset, command.data)
     localizer = Localizer.load(run, device=runtime.device)
     boxes = command.out / BOXES
     if localizer.threshold.source == FIXED:
         localizer = estimated_for(localizer, photographs, "folder", runtime, boxes if policy.resume else None)
-    threshold = threshold_sentence(localizer.threshold, given=False)
+    threshold = threshold_sentence(localizer.threshold, False, localizer.config.normalisation)
     say(f"3 of 3: boxes for {len(photographs)} photographs; {threshold}")
-    options = replace(command.localize, labels="folder")
+    looks_twice = command.localize.second_look and localizer.config.normalisation != "none"
+    options = replace(command.localize, labels="folder", second_look=looks_twice)
     summary = localize(localizer, photographs, boxes, options, runtime=runtime, policy=policy)
-    sure = least_sure(boxes, localizer.classes)
-    built = Built(command.data, command.out, verdict, findings, summary, threshold, sure, dataset.notes)
+    watch.stop("localize")
+    built = Built(
+        data=command.data,
+        out=command.out,
+        check=checked,
+        findings=findings,
+        summary=summary,
+        threshold=threshold,
+        least_sure=least_sure(boxes, localizer.classes),
+        verdict=verdict_of(RunFolder(run), summary, boxes),
+        seconds=watch.seconds,
+        notes=dataset.notes,
+    )
     write_json(command.out / "build.json", built.as_json())
     return built
 

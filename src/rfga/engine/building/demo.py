@@ -16,7 +16,7 @@ from rfga.engine.learning.train import train
 from rfga.engine.localizing.inputs import find_photographs
 from rfga.engine.localizing.localize import localize
 from rfga.engine.localizing.localizer import Localizer
-from rfga.engine.localizing.output import LocalizeOptions
+from rfga.engine.localizing.options import LocalizeOptions
 from rfga.engine.run.config import TrainConfig
 from rfga.engine.run.folder import RunFolder
 from rfga.engine.runtime.devices import threads

@@ -10,7 +10,8 @@ from typing import Any
 
 from rfga.data import open_dataset
 from rfga.data.base import Dataset
-from rfga.engine.evaluating.command import EvaluateCommand, evaluate_and_record, measured
+from rfga.engine.evaluating.command import evaluate_and_record, measured
+from rfga.engine.evaluating.options import EvaluateCommand
 from rfga.engine.evaluating.report import write_run_report
 from rfga.engine.learning.train import train
 from rfga.engine.run.config import RunPolicy, TrainConfig
@@ -19,7 +20,15 @@ from rfga.engine.run.recipe_result import followed_recipe, recipe_record
 from rfga.engine.run.recipes import Recipe, read_recipe
 from rfga.engine.runtime.joining import joined
 from rfga.engine.runtime.machine import Runtime
+from rfga.engine.runtime.progress import announcer
 from rfga.files import claimed
+from rfga.methods import BY_PASSES
+
+OF_EPOCHS = {
+    *("epochs", "lr", "new_lr_factor", "fast_layers", "momentum", "nesterov", "weight_decay", "schedule"),
+    *("milestones", "warmup_epochs", "freeze_backbone", "crop", "min_scale", "flip", "compile", "seed"),
+}
+"""Settings of learning by steps, without meaning for a method that is solved."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +44,7 @@ class TrainCommand:
         truth: boxes or masks of val.
         policy: about an earlier run in the folder.
         loggers: names of those that get every epoch.
+        class_name: of the one class of photographs without class folders.
     """
 
     data: str
@@ -45,6 +55,7 @@ class TrainCommand:
     truth: Path | None = None
     policy: RunPolicy = field(default_factory=RunPolicy)
     loggers: Sequence[str] = ()
+    class_name: str | None = None
 
 
 def train_and_report(command: TrainCommand, runtime: Runtime | None = None) -> dict[str, Any] | None:
@@ -82,9 +93,13 @@ def _train_in(
         truth = truth or (Path(data["truth"]) if data.get("truth") else None)
         followed = data.get("recipe")
     was_finished = goes_on and run.is_finished
-    dataset = open_dataset(command.data, truth)
+    dataset = open_dataset(command.data, truth, class_name=command.class_name)
     source: dict[str, Any] = {"source": command.data, "truth": None if truth is None else str(truth)}
     config = TrainConfig.from_dict(settings)
+    ignored = sorted(OF_EPOCHS & {*command.settings}) if config.method in BY_PASSES else []
+    if ignored:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in ignored)
+        announcer(runtime.quiet)(f"{flags}: of no effect, for {config.method} is solved, without epochs")
     if recipe is not None and not goes_on:
         followed = recipe_record(recipe, config)
     if followed:
@@ -115,8 +130,10 @@ def _splits_to_measure(run: RunFolder, dataset: Dataset) -> list[str]:
 
 
 def _settings_of(command: TrainCommand, recipe: Recipe | None) -> dict[str, Any]:
-    """The recipe's settings, overridden by the flags."""
-    return _over(recipe.train if recipe else {}, {**command.settings, "options": command.options})
+    """The recipe's settings, overridden by the flags; passes choose an image size that is not given."""
+    found = _over(recipe.train if recipe else {}, {**command.settings, "options": command.options})
+    chooses = found.get("method") in BY_PASSES and "image_size" not in found
+    return {"choose_size": True, **found} if chooses else found
 
 
 def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

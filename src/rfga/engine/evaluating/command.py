@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rfga.data import open_dataset
 from rfga.data.base import Dataset, canonical_split
 from rfga.engine.evaluating.evaluate import Evaluation, EvaluationOptions, evaluate
+from rfga.engine.evaluating.options import EvaluateCommand
 from rfga.engine.evaluating.report import record_evaluation, write_run_report
 from rfga.engine.localizing.confidence_fit import calibrate_run
 from rfga.engine.localizing.estimate import ensure_estimate
@@ -18,19 +19,6 @@ from rfga.engine.run.recipe_result import compare, followed_recipe
 from rfga.engine.runtime.joining import joined
 from rfga.engine.runtime.machine import Runtime
 from rfga.engine.thresholds.threshold import parse_threshold, threshold_sources
-
-
-@dataclass(frozen=True)
-class EvaluateCommand:
-    """The flags of ``rfga evaluate``."""
-
-    truth: Path | None = None
-    split: str = "val"
-    step: float = 0.001
-    threshold: str = "auto"
-    normalisation: str | None = None
-    batch_size: int = 32
-    maps_from: str | None = None  # a post-hoc way to read maps, instead of the method's own
 
 
 def evaluate_run(

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from rfga.data.truth.metadata import MetadataTruth, read_metadata
 from rfga.engine.evaluating.map_files import MapFiles, find_maps, prepared
+from rfga.engine.evaluating.options import Policy, ScoreOptions
 from rfga.engine.runtime.progress import Meter
 from rfga.engine.thresholds.threshold import parse_threshold
 from rfga.files import replacing
@@ -20,28 +21,8 @@ from rfga.metrics.localization import LocalizationMetrics
 from rfga.output.plots import box_accuracy_svg, method_colours, precision_recall_svg
 from rfga.types import FloatArray, Truth, UserError
 
-Policy = Literal["fail", "skip", "zero"]
 BATCH = 64
 SHOWN = 10  # problems named in the sentence of an error
-
-
-@dataclass(frozen=True)
-class ScoreOptions:
-    """How maps are scored.
-
-    Args:
-        step: distance of the thresholds.
-        normalisation: of maps smaller than 224 x 224, which are raw.
-        policy: what a missing or wrong map does: end the run, be left out, or count as an empty map.
-        threshold: a number as text, reported beside the oracle; auto for none.
-        quiet: show no progress.
-    """
-
-    step: float = 0.001
-    normalisation: str = "minmax"
-    policy: Policy = "fail"
-    threshold: str = "auto"
-    quiet: bool = True
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import lightning
 import torch
+from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, Checkpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from rfga.engine.run.checkpoint_file import write_checkpoint
 from rfga.engine.run.folder import RunFolder
 from rfga.engine.runtime.progress import Meter, announcer
+
+StepOutput = torch.Tensor | Mapping[str, Any] | None  # of a training step, as Lightning hands it on
 
 
 class History(Callback):
@@ -29,11 +31,11 @@ class History(Callback):
         self.run, self.say = run, announcer(quiet)
         self.started = 0.0
 
-    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take the time."""
         self.started = time.perf_counter()
 
-    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Record and print the epoch that has ended, its validation included."""
         seconds = time.perf_counter() - self.started
         measured = trainer.callback_metrics  # every process asks, as they add up their numbers here
@@ -64,17 +66,12 @@ class EpochMeter(Callback):
         self.train_count, self.val_count, self.quiet = train_count, val_count, quiet
         self.meter: Meter | None = None
 
-    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """A new bar."""
         self._show(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}", self.train_count)
 
     def on_train_batch_end(
-        self,
-        trainer: lightning.Trainer,
-        pl_module: lightning.LightningModule,
-        outputs: torch.Tensor | Mapping[str, Any] | None,
-        batch: Any,
-        batch_idx: int,
+        self, trainer: Trainer, pl_module: LightningModule, outputs: StepOutput, batch: Any, batch_idx: int
     ) -> None:
         """Count the batch."""
         loss = outputs["loss"] if isinstance(outputs, Mapping) else outputs
@@ -82,30 +79,22 @@ class EpochMeter(Callback):
             note = "" if loss is None else f"loss {loss.item():.3f}"
             self.meter.advance(len(batch[1]) * trainer.world_size, note)
 
-    def on_validation_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """A new bar."""
         self._show(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}, validating", self.val_count)
 
     def on_validation_batch_end(
-        self,
-        trainer: lightning.Trainer,
-        pl_module: lightning.LightningModule,
-        outputs: torch.Tensor | Mapping[str, Any] | None,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, *_place: int
     ) -> None:
         """Count the batch."""
         if self.meter is not None:
             self.meter.advance(len(batch[1]) * trainer.world_size)
 
-    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Make room for the line of the history."""
         self._hide()
 
-    def on_exception(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, exception: BaseException
-    ) -> None:
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Leave the terminal as it was."""
         self._hide()
 
@@ -129,7 +118,7 @@ class EpochCheckpoint(Checkpoint):
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save it."""
         trainer.save_checkpoint(self.path)
 

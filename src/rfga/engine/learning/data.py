@@ -47,7 +47,7 @@ class TrainingData:
 
 
 def read_training_data(
-    dataset: Dataset, runtime: Runtime, train_per_class: int | None = None
+    dataset: Dataset, runtime: Runtime, train_per_class: int | None = None, least_classes: int = 2
 ) -> TrainingData:
     """Look at every photograph once, and leave out those that cannot be read.
 
@@ -55,11 +55,12 @@ def read_training_data(
         dataset: photographs with class labels.
         runtime: output.
         train_per_class: keep that many to train on of each class at most.
+        least_classes: that the method can learn from.
 
     Raises:
-        UserError: nothing to train on, one class only, or more than a tenth unreadable.
+        UserError: nothing to train on, fewer classes, or more than a tenth unreadable.
     """
-    require_trainable(dataset)
+    require_trainable(dataset, least_classes)
     kept: dict[str, Sequence[Sample]] = {}
     skipped: list[tuple[str, str]] = []
     for split in ("train", "val"):

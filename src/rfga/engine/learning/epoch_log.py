@@ -10,13 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import lightning
 import numpy as np
 import torch
+from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from torch import nn
 
 from rfga.data.base import Dataset, known_truth
+from rfga.engine.learning.callbacks import StepOutput
 from rfga.engine.learning.data import TrainingData
 from rfga.engine.learning.example_maps import example_picture, example_samples
 from rfga.engine.learning.loggers import EpochLogger, LogPlace, open_logger
@@ -57,7 +58,7 @@ class EpochLog(Checkpoint):
         self.started = self.trained = 0.0
         self.photographs = 0
 
-    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Open the loggers, and see whether there is truth to measure with."""
         folder = self.run.path / LOGS
         self.record = read_record(folder)
@@ -81,37 +82,26 @@ class EpochLog(Checkpoint):
                     num_classes=len(classes), normalisation=self.config.normalisation, replicates=0
                 )
 
-    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take the time."""
         self.started = time.perf_counter()
         self.photographs = 0
 
     def on_train_batch_start(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Any, batch_idx: int
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Keep the rates that this step learns with."""
         self.rates = [group["lr"] for group in trainer.optimizers[0].param_groups]
 
     def on_train_batch_end(
-        self,
-        trainer: lightning.Trainer,
-        pl_module: lightning.LightningModule,
-        outputs: torch.Tensor | Mapping[str, Any] | None,
-        batch: Any,
-        batch_idx: int,
+        self, trainer: Trainer, pl_module: LightningModule, outputs: StepOutput, batch: Any, batch_idx: int
     ) -> None:
         """Count the batch."""
         self.photographs += len(batch[1]) * trainer.world_size
         self.trained = time.perf_counter()
 
     def on_validation_batch_end(
-        self,
-        trainer: lightning.Trainer,
-        pl_module: lightning.LightningModule,
-        outputs: torch.Tensor | Mapping[str, Any] | None,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, *_place: int
     ) -> None:
         """Measure the maps of the photographs' own classes, where truth is known."""
         if self.metrics is None or self.localizer is None:
@@ -124,7 +114,7 @@ class EpochLog(Checkpoint):
         names = [sample.image_id for sample in samples]
         self.metrics.update(names, scored.maps, truths, labels, scored.logits)
 
-    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Hand the epoch to every logger that has not got it yet."""
         epoch = trainer.current_epoch + 1
         waiting = [name for name in self.loggers if self.record.get(name, {}).get("epochs", 0) < epoch]
@@ -144,13 +134,11 @@ class EpochLog(Checkpoint):
                     self.record[name] = {"epochs": epoch, "key": logger.key}
             write_json(self.run.path / LOGS / RECORD, self.record)
 
-    def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Close the loggers."""
         self._close(finished=True)
 
-    def on_exception(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, exception: BaseException
-    ) -> None:
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Close the loggers of a run that was broken off."""
         self._close(finished=False)
 

@@ -15,6 +15,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from rfga.backbones.base import Backbone
 from rfga.data.base import Dataset
 from rfga.engine.learning.callbacks import EpochCheckpoint, EpochMeter, History, WholeFile
 from rfga.engine.learning.data import (
@@ -29,6 +30,7 @@ from rfga.engine.learning.lightning_processes import trainer_processes
 from rfga.engine.learning.loggers import require_loggers
 from rfga.engine.learning.module import TrainingModule
 from rfga.engine.learning.parameter_groups import parameter_groups
+from rfga.engine.learning.passes import learn_by_passes
 from rfga.engine.learning.resume import (
     Checkpoint,
     read_checkpoint,
@@ -46,8 +48,9 @@ from rfga.engine.runtime.machine import Runtime
 from rfga.engine.runtime.processes import Processes
 from rfga.engine.runtime.progress import announcer
 from rfga.engine.runtime.reading import reading_explained
-from rfga.engine.thresholds.threshold import run_threshold
+from rfga.engine.thresholds.threshold import own_level, run_threshold
 from rfga.files import remove_leftovers
+from rfga.methods import ONE_CLASS
 from rfga.methods.base import Method
 from rfga.types import UserError
 
@@ -83,36 +86,35 @@ def train(
     runtime, policy = runtime or Runtime(), policy or RunPolicy()
     require_loggers(loggers)
     say = announcer(runtime.quiet)
-    device = pick_device(runtime.device)
-    processes = runtime.processes
+    device, processes = pick_device(runtime.device), runtime.processes
     goes_on = processes.agree(lambda: run.goes_on(policy))
     config = resumed_config(run, config) if goes_on else replace(config, options=all_options(config))
     if goes_on and run.is_finished:
         processes.agree(lambda: remove_leftovers(run.path))  # of a kill while the report was written
         say(f"the run in {run.path} is complete: nothing to train")
         return trained_method(run)[0].eval()
-    data = read_training_data(dataset, runtime, config.train_per_class)
+    alone = config.method in ONE_CLASS
+    data = read_training_data(dataset, runtime, config.train_per_class, 1 if alone else 2)
     record = {**data.record(), **({} if processes.alone else {"processes": processes.world})}
     if goes_on:
         require_same_data(run, dataset.classes, record)
     checkpoint = read_checkpoint(run.checkpoint) if goes_on else None
     method = _starting_method(config, data, checkpoint)
     parameter_groups(method, config)  # tells of layers that are not there before an earlier run goes
-    backbone = method.backbone
-    # What was found out about the input is part of the settings from now on.
-    found = {"mean": list(backbone.mean), "std": list(backbone.std), "pad_type": backbone.pad_type}
-    config = TrainConfig.from_dict({**config.to_dict(), **found})
+    config = _with_input(config, method.backbone)
     # The earlier run goes only now, when nothing but training itself can fail.
     processes.wait()  # until all have read what it left
     processes.agree(lambda: run.start(config, dataset.classes, {**(source or {}), **record}, policy))
     say(_summary(config, data, method, device))
     if not processes.alone:
         say(_processes_sentence(config, processes))
-    first_epoch = checkpoint.epochs_done if checkpoint else 0
-    loaders = data_loaders(data, config, pick_workers(runtime, device), first_epoch, processes)
-    # Every process helps to measure, one logs.
-    watchers = [EpochLog(loggers if processes.first else (), run, data, config)] if loggers else []
-    fit(method, config, loaders, run, runtime, checkpoint, watchers)
+    if method.has_epochs:
+        first_epoch = checkpoint.epochs_done if checkpoint else 0
+        loaders = data_loaders(data, config, pick_workers(runtime, device), first_epoch, processes)
+        # Every process helps to measure, one logs.
+        watchers = [EpochLog(loggers if processes.first else (), run, data, config)] if loggers else []
+        fit(method, config, loaders, run, runtime, checkpoint, watchers)
+    config = learn_by_passes(method, data, config, run, runtime)
 
     def finish() -> None:
         _estimate_threshold(method, config, data, run, runtime)
@@ -122,10 +124,19 @@ def train(
     return method.eval()
 
 
+def _with_input(config: TrainConfig, backbone: Backbone) -> TrainConfig:
+    """What was found out about the input is part of the settings from now on."""
+    found = {"mean": list(backbone.mean), "std": list(backbone.std), "pad_type": backbone.pad_type}
+    return TrainConfig.from_dict({**config.to_dict(), **found})
+
+
 def _estimate_threshold(
     method: Method, config: TrainConfig, data: TrainingData, run: RunFolder, runtime: Runtime
 ) -> None:
     """Keep what training photographs say of the threshold; the method comes back where it was."""
+    if config.normalisation == "none":
+        run.update_metrics(label_free={"none": own_level(len(data.train))})
+        return
     device = next(method.parameters()).device
     threshold = run_threshold({}, config.normalisation)
     localizer = Localizer(method, data.dataset.classes, config, threshold, pick_device(runtime.device))

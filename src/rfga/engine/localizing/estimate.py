@@ -23,7 +23,7 @@ from rfga.engine.localizing.inputs import Photograph, choose_labels
 from rfga.engine.localizing.journal import FILE_NAME
 from rfga.engine.localizing.localizer import Localizer
 from rfga.engine.localizing.stream import wanted_classes
-from rfga.engine.run.config import OWN_MAPS
+from rfga.engine.run.config import ESTIMATED, OWN_MAPS
 from rfga.engine.run.folder import RunFolder
 from rfga.engine.runtime.devices import pick_workers
 from rfga.engine.runtime.machine import Runtime
@@ -37,7 +37,6 @@ from rfga.engine.thresholds.threshold import (
     label_free_estimate,
     measured_of,
 )
-from rfga.geometry.maps import NORMALISATIONS
 from rfga.types import FloatArray, Sample, UserError
 
 MOST_PHOTOGRAPHS = 200
@@ -114,8 +113,8 @@ def estimated_for(
         return localizer.with_threshold(kept, LABEL_FREE)
     if len(photographs) < LEAST_PHOTOGRAPHS:
         return localizer
-    chosen = choose_labels(photographs, labels, localizer.classes)
     places = _evenly(len(photographs), MOST_PHOTOGRAPHS)
+    chosen = choose_labels(photographs, labels, localizer.classes)
     items: list[_Item] = [(partial(read_image, photographs[i].path), chosen[i]) for i in places]
     how = localizer.config.normalisation
     found = _estimated(localizer, items, runtime, [how]).get(how)
@@ -130,7 +129,7 @@ def _estimated(
     localizer: Localizer,
     items: Sequence[_Item],
     runtime: Runtime,
-    normalisations: Sequence[str] = tuple(NORMALISATIONS),
+    normalisations: Sequence[str] = ESTIMATED,
     *,
     skip_unreadable: bool = True,
 ) -> dict[str, Any]:

@@ -21,7 +21,8 @@ from rfga.engine.localizing.inputs import (
 )
 from rfga.engine.localizing.journal import Journal
 from rfga.engine.localizing.localizer import Localizer
-from rfga.engine.localizing.output import LocalizeOptions, prepared_output, write_files
+from rfga.engine.localizing.options import LocalizeCommand, LocalizeOptions
+from rfga.engine.localizing.output import prepared_output, write_files
 from rfga.engine.localizing.refiners import NO_REFINER, load_refiner
 from rfga.engine.localizing.review_sheet import write_review_sheet
 from rfga.engine.localizing.stream import Stream, Todo
@@ -32,7 +33,7 @@ from rfga.engine.runtime.machine import Runtime
 from rfga.engine.runtime.processes import Processes
 from rfga.engine.runtime.progress import Meter, announcer
 from rfga.engine.runtime.reading import reading_explained
-from rfga.engine.thresholds.threshold import FIXED, parse_threshold, threshold_sentence
+from rfga.engine.thresholds.threshold import FIXED, Threshold, parse_threshold, threshold_sentence
 from rfga.files import write_json
 from rfga.output.export.formats import FORMATS, PHOTOGRAPHS
 from rfga.types import Prediction, UserError
@@ -53,31 +54,7 @@ class Summary:
     notes: tuple[str, ...] = field(default=(), compare=False)  # what is not as expected and yet no error
     # Photographs whose names leave no room for an ending -> their pictures; maps and masks are called alike.
     shorter_names: dict[str, str] = field(default_factory=dict, compare=False)
-
-
-@dataclass(frozen=True)
-class LocalizeCommand:
-    """What ``rfga localize`` was asked for.
-
-    Args:
-        run: folder that ``rfga train`` made.
-        paths: photographs, folders and lists.
-        out: folder for everything that is written.
-        options: what is written.
-        threshold: auto, or a number as text.
-        normalisation: of score maps, instead of the run's own.
-        maps_from: a post-hoc way to read maps, instead of the method's own.
-        policy: about earlier output in the folder.
-    """
-
-    run: Path
-    paths: Sequence[Path]
-    out: Path
-    options: LocalizeOptions = field(default_factory=LocalizeOptions)
-    threshold: str = "auto"
-    normalisation: str | None = None
-    maps_from: str | None = None
-    policy: RunPolicy = field(default_factory=RunPolicy)
+    nothing_found: tuple[str, ...] = ()  # image ids of those without a box
 
 
 def localize_paths(command: LocalizeCommand, runtime: Runtime | None = None) -> Summary:
@@ -99,15 +76,15 @@ def _localize_paths(command: LocalizeCommand, runtime: Runtime) -> Summary:
         maps_from=command.maps_from,
     )
     photographs = find_photographs(command.paths, localizer.classes, outputs=command.out)
-    if given is not None:
-        localizer = localizer.with_threshold(given, FIXED)
-    elif localizer.threshold.source == FIXED:  # the run knows none for these maps
+    threshold = localizer.threshold if given is None else Threshold(given, FIXED)
+    if given is None and threshold.source == FIXED:  # the run knows none for these maps
         earlier, plain = command.out if command.policy.resume else None, localizer
-        found = runtime.processes.agree(
+        threshold = runtime.processes.agree(
             lambda: estimated_for(plain, photographs, command.options.labels, runtime, earlier).threshold
         )
-        localizer = localizer.with_threshold(found.value, found.source)
-    announcer(runtime.quiet)(threshold_sentence(localizer.threshold, given is not None))
+    localizer = localizer.with_threshold(threshold.value, threshold.source)
+    normalisation = localizer.config.normalisation
+    announcer(runtime.quiet)(threshold_sentence(threshold, given is not None, normalisation))
     summary = localize(
         localizer, photographs, command.out, command.options, runtime=runtime, policy=command.policy
     )
@@ -148,15 +125,20 @@ def localize(
         UserError: unknown format, no class where one is needed, or a folder that holds something already.
     """
     options, runtime, policy = options or LocalizeOptions(), runtime or Runtime(), policy or RunPolicy()
-    for name in options.formats:
-        resolve(FORMATS, name, "format")
+    writers = [resolve(FORMATS, name, "format") for name in options.formats]
+    wanted = () if options.photographs == "none" else options.formats
+    places = [resolve(PHOTOGRAPHS, name, "format") for name in wanted if name in PHOTOGRAPHS]
+    ids = [photograph.image_id for photograph in photographs]
     labels = choose_labels(photographs, options.labels, localizer.classes)
-    notes = tuple(input_notes(photographs, localizer.classes, options.labels))
+    known: dict[str, Any] = {
+        "class_from": class_sources(labels, options.labels),
+        "notes": tuple(input_notes(photographs, localizer.classes, options.labels)),
+        "shorter_names": shorter_names(ids),
+    }
     refine = load_refiner(options.refine, options.sam_weights, localizer.device)
-    settings, processes = _settings(localizer, options), runtime.processes
     if options.second_look:
         localizer = localizer.with_second_look(options.max_boxes)
-    ids = [photograph.image_id for photograph in photographs]
+    settings, processes = _settings(localizer, options), runtime.processes
     processes.require_same("photographs and settings", [*ids, json.dumps(settings)])
 
     def write_one(prediction: Prediction, path: Path) -> None:
@@ -170,38 +152,18 @@ def localize(
             stream = Stream(localizer, write_one, options.batch_size, options.max_boxes)
             _follow(stream, todo, journal, runtime)
         processes.wait()
-        summary = replace(
-            processes.agree(lambda: _summary(journal, ids, before)),
-            class_from=class_sources(labels, options.labels),
-            notes=notes,
-            shorter_names=shorter_names(ids),
-        )
+        summary = replace(processes.agree(lambda: _summary(journal, ids, before)), **known)
         if processes.first:
-            _write_all(journal, photographs, localizer, out, options, summary)
+            for write in writers:
+                write(journal.predictions(ids), localizer.classes, out)
+            for place in places:
+                done = ((p.image_id, p.path) for p in photographs if p.image_id in journal)
+                place(done, out, options.photographs)
+            if options.review:
+                facts, found = _facts(localizer, summary), journal.predictions(ids)
+                write_review_sheet(found, photographs, localizer.classes, out, options.review, facts)
             write_json(out / "summary.json", {**asdict(summary), "settings": settings})
     return summary
-
-
-def _write_all(
-    journal: Journal,
-    photographs: Sequence[Photograph],
-    localizer: Localizer,
-    out: Path,
-    options: LocalizeOptions,
-    summary: Summary,
-) -> None:
-    """The formats, and the review sheet."""
-    ids = [photograph.image_id for photograph in photographs]
-    for name in options.formats:
-        resolve(FORMATS, name, "format")(journal.predictions(ids), localizer.classes, out)
-    if options.photographs != "none":
-        for name in PHOTOGRAPHS.keys() & set(options.formats):
-            place = resolve(PHOTOGRAPHS, name, "format")
-            done = ((p.image_id, p.path) for p in photographs if p.image_id in journal)
-            place(done, out, options.photographs)
-    if options.review:
-        facts, found = _facts(localizer, summary), journal.predictions(ids)
-        write_review_sheet(found, photographs, localizer.classes, out, options.review, facts)
 
 
 def _begin(
@@ -229,13 +191,15 @@ def _begin(
 def _summary(journal: Journal, ids: Sequence[str], before: Sequence[bool]) -> Summary:
     """What became of the photographs, now that all processes have done."""
     journal.take_parts()
+    nothing_found = tuple(found.image_id for found in journal.predictions(ids) if not len(found.boxes))
     return Summary(
         inputs=len(ids),
         done=len(ids) - sum(before) - len(journal.failures),
         skipped=sum(before),
         failed=dict(journal.failures),
-        without_box=sum(1 for prediction in journal.predictions(ids) if not len(prediction.boxes)),
+        without_box=len(nothing_found),
         warnings=dict(Counter(text for found in journal.predictions(ids) for text in found.warnings)),
+        nothing_found=nothing_found,
     )
 
 

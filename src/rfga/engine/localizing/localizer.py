@@ -143,9 +143,9 @@ class Localizer:
         """
         folder = RunFolder(Path(run))
         method, config = trained_method(folder)
+        metrics, maps = folder.read_metrics(), maps_from or OWN_MAPS
         if normalisation is not None:
             config = TrainConfig.from_dict({**config.to_dict(), "normalisation": normalisation})
-        metrics, maps = folder.read_metrics(), maps_from or OWN_MAPS
         threshold = run_threshold(metrics, config.normalisation, maps)
         loaded = cls(method, folder.read_classes(), config, threshold, pick_device(device), maps_from)
         loaded.confidence = run_confidence(metrics, config.normalisation, maps)

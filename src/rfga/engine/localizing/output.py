@@ -5,21 +5,20 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from PIL import Image
 
 from rfga.data.images import read_image
 from rfga.engine.localizing.journal import FILE_NAME, journal_parts
-from rfga.engine.localizing.refiners import NO_REFINER, Refiner
+from rfga.engine.localizing.options import LocalizeOptions
+from rfga.engine.localizing.refiners import Refiner
 from rfga.engine.localizing.review_sheet import REVIEW_NAME
-from rfga.engine.run.config import RunPolicy, require_batch_size
+from rfga.engine.run.config import RunPolicy
 from rfga.engine.run.options import resolve
 from rfga.files import claimed, held_in, make_folder, remove_leftovers, replacing
 from rfga.geometry.refine import mask_of
@@ -30,52 +29,6 @@ from rfga.untrusted import place_below
 
 # The journal comes last, for it is the sign by which the folder is known.
 _OUTPUTS = ("summary.json", "pictures", "maps", MASKS, REVIEW_NAME, FILE_NAME)
-
-Placing = Literal["link", "copy", "none"]
-
-
-@dataclass(frozen=True)
-class LocalizeOptions:
-    """What ``localize`` writes, and how.
-
-    Args:
-        formats: names out of ``rfga.output.export.formats.FORMATS``.
-        labels: "folder", "predicted", a file, or None to choose by what the folders are called.
-        max_boxes: boxes per photograph at most.
-        second_look: look at each box again, by itself, which makes its confidence better and takes as long.
-        pictures: write photographs with heat map and boxes.
-        maps: write the score maps.
-        masks: write what is above the threshold as masks.
-        refine: how masks are refined, out of ``refiners.REFINER_NAMES`` beside this; with any but none,
-            masks are written.
-        sam_weights: folder with the weights of the refiner.
-        batch_size: photographs at a time; a CPU takes fewer where that is faster.
-        photographs: put photographs beside the boxes as links or copies, in formats that want them there.
-        review: photographs on the review sheet at most, those with the least confidence; 0 writes none.
-
-    Raises:
-        UserError: a number is out of its range.
-    """
-
-    formats: Sequence[str] = ("coco",)
-    labels: str | None = None
-    max_boxes: int = 1
-    second_look: bool = False
-    pictures: bool = True
-    maps: bool = False
-    masks: bool = False
-    refine: str = NO_REFINER
-    sam_weights: Path | None = None
-    batch_size: int = 32
-    photographs: Placing = "link"
-    review: int = 500
-
-    def __post_init__(self) -> None:
-        if self.max_boxes < 1:
-            raise UserError(f"expected --max-boxes of at least 1, found {self.max_boxes}: give 1 or more")
-        if self.review < 0:
-            raise UserError(f"expected --review of 0 (no sheet) or more, found {self.review}: give 500")
-        require_batch_size(self.batch_size)
 
 
 @contextmanager

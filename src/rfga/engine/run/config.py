@@ -6,18 +6,19 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from math import inf
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from rfga.engine.run.options import typed_options
 from rfga.engine.runtime.machine import Precision
-from rfga.methods import METHODS, POSTHOC
+from rfga.methods import METHODS, POSTHOC, SHARES_OF_OBJECT
 from rfga.types import UserError
 
 METHOD_NAMES = tuple(METHODS)
 POSTHOC_NAMES = tuple(POSTHOC)
 MOST_SIDE_PIXELS = 4096  # of the square that the network sees: a batch of larger ones fits into no memory
 OWN_MAPS = "own"  # those of the method itself, beside the names above
-Normalisation = Literal["minmax", "max", "pas", "ivr"]
+Normalisation = Literal["minmax", "max", "pas", "ivr", "none"]
+ESTIMATED = tuple(name for name in get_args(Normalisation) if name != "none")  # "none": a level of its own
 Schedule = Literal["cosine", "step", "constant"]
 CropKind = Literal["benchmark", "random-resized"]
 Decoding = Literal["reduced", "full"]
@@ -30,6 +31,7 @@ class TrainConfig:
     Args:
         method: name of the method (see: rfga methods).
         options: the method's own options.
+        foreground: put the foreground of the collection on top of the method, its maps being the seeds.
         backbone: a benchmark variant or the name of any timm network.
         weights: imagenet, none, or a local safetensors or pth file.
         epochs: passes over the training photographs.
@@ -56,12 +58,15 @@ class TrainConfig:
         std: of the colours in [0, 1]; by default found out.
         precision: of the arithmetic; auto is bf16 where the device has it.
         compile: have torch.compile translate the backbone first; minutes more, and another last digit.
-        normalisation: of score maps.
+        choose_size: a method that learns by passes chooses the side itself, among once, 1.5 times and twice
+            image_size, by how well seeds are predicted.
+        normalisation: of score maps; auto is minmax, or none where a method's maps are shares already.
         seed: of everything random.
     """
 
     method: str = "rfga"
     options: dict[str, Any] = field(default_factory=dict)
+    foreground: bool = False
     backbone: str = "resnet50"
     weights: str = "imagenet"
     epochs: int = 10
@@ -88,7 +93,8 @@ class TrainConfig:
     std: tuple[float, float, float] | None = None
     precision: Precision = "auto"
     compile: bool = False
-    normalisation: Normalisation = "minmax"
+    choose_size: bool = False
+    normalisation: Literal["auto", "minmax", "max", "pas", "ivr", "none"] = "auto"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -98,6 +104,11 @@ class TrainConfig:
             UserError: a value out of its range.
         """
         _require(self, "method", self.method in METHOD_NAMES, f"out of {', '.join(METHOD_NAMES)}")
+        if self.normalisation == "auto":
+            own: Normalisation = "none" if self.foreground or self.method in SHARES_OF_OBJECT else "minmax"
+            object.__setattr__(self, "normalisation", own)
+        twice = self.foreground and self.method in SHARES_OF_OBJECT
+        _require(self, "foreground", not twice, f"off for the method {self.method}, which has it already")
         for name in ("epochs", "image_size", "output_stride", "batch_size"):
             _require(self, name, getattr(self, name) >= 1, "at least 1")
         _require(self, "image_size", self.image_size <= MOST_SIDE_PIXELS, f"at most {MOST_SIDE_PIXELS}")

@@ -106,6 +106,11 @@ class RunFolder:
         write_yaml(self.path / "config.yaml", {"train": config.to_dict(), "data": data})
         write_json(self.path / "classes.json", list(classes))
 
+    def settle(self, config: TrainConfig) -> None:
+        """Record settings that learning itself has found, in place of those it began with."""
+        _, data = self.read_config()
+        write_yaml(self.path / "config.yaml", {"train": config.to_dict(), "data": data})
+
     def write_model(self, state: dict[str, Tensor]) -> None:
         """The final weights, as named tensors without code; of the checkpoints, only the last one stays."""
         drop_previous(self.checkpoint)  # first, since there may be no room for both

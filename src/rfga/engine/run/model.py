@@ -17,6 +17,7 @@ from rfga.engine.run.folder import RunFolder
 from rfga.engine.run.options import options_of, resolve, typed_options
 from rfga.methods import METHODS
 from rfga.methods.base import Method
+from rfga.methods.foreground import Foreground
 from rfga.types import UserError
 
 Built = TypeVar("Built", bound=nn.Module)
@@ -61,7 +62,7 @@ def build_method(
 
     def make(backbone: Backbone) -> Method:
         built: Method = method(backbone, num_classes, **options)
-        return built
+        return Foreground.over(built) if config.foreground else built
 
     return build_on_backbone(config, make, photographs, backbone)
 

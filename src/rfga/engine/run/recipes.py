@@ -1,6 +1,6 @@
 """Recipes: settings of a training run with the number that the literature gives for it, and its source.
 
-A recipe is a YAML file, in the package (``rfga/recipes``) or anyone's own:
+A recipe is YAML, of the package (``rfga/recipes``: files, and the benchmark's table) or anyone's own file:
 
     train: the settings of TrainConfig that are not at their defaults
     data: {name: the data set it is for}
@@ -21,6 +21,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
+from rfga.engine.run.benchmark_recipes import benchmark_cells, benchmark_recipe
 from rfga.engine.run.config import TrainConfig
 from rfga.types import UserError
 from rfga.untrusted import parse_yaml
@@ -70,22 +71,24 @@ def recipe_names() -> tuple[str, ...]:
         >>> "cub-resnet50-cam" in recipe_names()
         True
     """
-    return tuple(sorted(_packaged()))
+    return tuple(sorted([*_packaged(), *benchmark_cells()]))
 
 
 def recipe_text(name: str) -> str:
-    """The file of a recipe in the package, with its comments.
+    """The YAML of a recipe of the package, with its comments.
 
     Raises:
         UserError: there is no such recipe.
     """
-    if name not in _packaged():
+    if name not in recipe_names():
         alike = get_close_matches(name, recipe_names(), n=3)
         raise UserError(
             f"expected the name of a recipe, found {name!r}: see rfga recipes"
             + (f" (alike: {', '.join(alike)})" if alike else "")
         )
-    return _packaged()[name].read_text(encoding="utf-8")
+    return (
+        benchmark_recipe(name) if name in benchmark_cells() else _packaged()[name].read_text(encoding="utf-8")
+    )
 
 
 def read_recipe(name_or_file: str | Path) -> Recipe:
@@ -99,7 +102,7 @@ def read_recipe(name_or_file: str | Path) -> Recipe:
         63.0
     """
     name = str(name_or_file)
-    if name in _packaged():
+    if name in recipe_names():
         return _parsed(name, name, recipe_text(name))
     try:
         text = Path(name_or_file).read_text(encoding="utf-8")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from rfga.engine.runtime.processes import ALONE, Processes
@@ -17,11 +17,11 @@ class Runtime:
     """How a command runs on this machine, without any influence on what it computes.
 
     Args:
-        device: auto, cpu, cuda or mps.
+        device: where to compute.
         workers: processes that read photographs; -1 chooses.
         quiet: print nothing but errors and results.
-        devices: of each machine, one process each; by default as many as were started.
-        nodes: machines; by default those on which processes were started.
+        devices: devices of this machine to share the work, one process each; under torchrun or srun of each.
+        nodes: machines on which torchrun or srun starts this command.
         processes: which of them this one is; ``rfga.engine.runtime.joining.joined`` sets it.
 
     Raises:
@@ -31,8 +31,8 @@ class Runtime:
     device: Device = "auto"
     workers: int = -1
     quiet: bool = False
-    devices: int | None = None
-    nodes: int | None = None
+    devices: int | None = field(default=None, metadata={"metavar": "N"})
+    nodes: int | None = field(default=None, metadata={"metavar": "M"})
     processes: Processes = ALONE
 
     def __post_init__(self) -> None:

@@ -10,9 +10,12 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rfga.types import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 T = TypeVar("T")
 
@@ -107,6 +110,16 @@ class Processes:
         values: list[Any] = [None] * self.world
         distributed.all_gather_object(values, value)
         return values
+
+    def total(self, value: Tensor) -> Tensor:
+        """The sum of a tensor over all processes, in every process."""
+        if self.alone:
+            return value
+        from torch import distributed
+
+        summed = value.clone()
+        distributed.all_reduce(summed)
+        return summed
 
     def wait(self) -> None:
         """Go on when all processes have come here."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rfga.engine.run.config import ESTIMATED
 from rfga.engine.run.options import resolve
 from rfga.geometry.auto_threshold.values import Pool, best_threshold
-from rfga.geometry.maps import NORMALISATIONS, score_maps
+from rfga.geometry.maps import score_maps
 from rfga.types import ByteArray, FloatArray
 
 ESTIMATORS = {
@@ -70,7 +71,7 @@ def estimate_threshold(
     return best_threshold(estimator_scores(pool, estimator)) if pool.usable else None
 
 
-def estimates(raw_maps: FloatArray, normalisations: Sequence[str] = tuple(NORMALISATIONS)) -> dict[str, Any]:
+def estimates(raw_maps: FloatArray, normalisations: Sequence[str] = ESTIMATED) -> dict[str, Any]:
     """What a run keeps: for each normalisation the default estimator's threshold, and those of other ones.
 
     Args:

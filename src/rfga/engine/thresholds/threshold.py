@@ -13,7 +13,7 @@ from rfga.types import UserError
 POSTHOC_KEY = "posthoc"  # in metrics.json: what was measured of maps that are not the method's own
 LABEL_FREE_KEY = "label_free"  # in metrics.json: what was estimated without boxes, by normalisation
 VAL, LABEL_FREE, FIXED = "val", "label-free", "fixed"
-FIXED_THRESHOLDS = {"minmax": 0.3, "max": 0.25, "pas": 0.35, "ivr": 0.02}
+FIXED_THRESHOLDS = {"minmax": 0.3, "max": 0.25, "pas": 0.35, "ivr": 0.02, "none": 0.5}
 """Where nothing better is known, by the normalisation of the maps (measured: docs/measurements.md)."""
 
 
@@ -47,7 +47,17 @@ def run_threshold(metrics: Mapping[str, Any], normalisation: str, maps: str = OW
     return Threshold(FIXED_THRESHOLDS[normalisation], FIXED)
 
 
-def threshold_sentence(threshold: Threshold, given: bool = False) -> str:
+def own_level(photographs: int) -> dict[str, Any]:
+    """What a run keeps where a method's maps are shares of object: they are cut at a half."""
+    return {
+        "estimator": "own level",
+        "threshold": FIXED_THRESHOLDS["none"],
+        "photographs": photographs,
+        "all": {},
+    }
+
+
+def threshold_sentence(threshold: Threshold, given: bool = False, normalisation: str = "minmax") -> str:
     """Where boxes are cut and why there, for whoever reads the output.
 
     Example:
@@ -55,6 +65,9 @@ def threshold_sentence(threshold: Threshold, given: bool = False) -> str:
         "boxes are cut at 0.26 of each map's maximum (label-free: estimated from photographs, without boxes)"
     """
     why = "given by --threshold" if given else _WHY[threshold.source]
+    if normalisation == "none":
+        own = "the discriminant's own level" if threshold.source == LABEL_FREE else why
+        return f"boxes hold what is object by {threshold.value:.3g} or more ({threshold.source}: {own})"
     return f"boxes are cut at {threshold.value:.3g} of each map's maximum ({threshold.source}: {why})"
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
 
 from rfga.output.ablation.table import AblationRow, AblationTable
-from rfga.output.benchmark.text import grid_lines, last_lines, percent_text
+from rfga.output.benchmark.text import csv_of, grid_lines, last_lines, percent_text
 from rfga.output.table import MEANINGS, NOTHING
 
 CSV_COLUMNS = (
@@ -100,22 +98,24 @@ def short_rows(table: AblationTable) -> tuple[list[str], list[list[str]]]:
 
 def ablation_csv(table: AblationTable) -> str:
     """One line for each variant and metric, and one for each variant without numbers."""
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, CSV_COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    for row in table.rows:
-        common = {
-            "dataset": table.dataset,
-            "split": table.split,
-            "mechanism": row.mechanism,
-            "variant": row.name,
-            "seeds": " ".join(map(str, row.seeds)),
-            "training_seconds": "" if row.seconds is None else f"{row.seconds:.1f}",
-            "weights": "" if row.weights is None else row.weights,
-            "remark": "; ".join(row.remarks),
-        }
-        writer.writerows({**common, **line} for line in list(_csv_numbers(row)) or [{}])
-    return stream.getvalue()
+    return csv_of(
+        CSV_COLUMNS,
+        (
+            {
+                "dataset": table.dataset,
+                "split": table.split,
+                "mechanism": row.mechanism,
+                "variant": row.name,
+                "seeds": " ".join(map(str, row.seeds)),
+                "training_seconds": "" if row.seconds is None else f"{row.seconds:.1f}",
+                "weights": "" if row.weights is None else row.weights,
+                "remark": "; ".join(row.remarks),
+                **line,
+            }
+            for row in table.rows
+            for line in list(_csv_numbers(row)) or [{}]
+        ),
+    )
 
 
 def _csv_numbers(row: AblationRow) -> Iterator[dict[str, str]]:

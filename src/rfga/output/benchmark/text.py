@@ -80,21 +80,31 @@ def text_rows(table: BenchmarkTable, normalisation: str) -> tuple[list[str], lis
 
 def csv_text(table: BenchmarkTable) -> str:
     """One line for each row, normalisation and metric, and one for each row without numbers."""
+    return csv_of(
+        CSV_COLUMNS,
+        (
+            {
+                "dataset": table.dataset,
+                "split": table.split,
+                "method": row.method,
+                "backbone": row.backbone or "",
+                "seconds_per_run": "" if row.seconds is None else f"{row.seconds:.1f}",
+                "weights": "" if row.weights is None else row.weights,
+                "remark": "; ".join(row.remarks),
+                **line,
+            }
+            for row in table.rows
+            for line in list(_csv_numbers(row)) or [{}]
+        ),
+    )
+
+
+def csv_of(columns: Sequence[str], lines: Iterable[Mapping[str, Any]]) -> str:
+    """Lines as CSV under their columns; what a line does not have stays empty."""
     stream = io.StringIO()
-    writer = csv.DictWriter(stream, CSV_COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(stream, columns, lineterminator="\n")
     writer.writeheader()
-    for row in table.rows:
-        common = {
-            "dataset": table.dataset,
-            "split": table.split,
-            "method": row.method,
-            "backbone": row.backbone or "",
-            "seconds_per_run": "" if row.seconds is None else f"{row.seconds:.1f}",
-            "weights": "" if row.weights is None else row.weights,
-            "remark": "; ".join(row.remarks),
-        }
-        numbers = list(_csv_numbers(row))
-        writer.writerows({**common, **line} for line in numbers or [{}])
+    writer.writerows(lines)
     return stream.getvalue()
 
 

@@ -35,15 +35,7 @@ def write_labelstudio(
     LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT, and its class folders as local storage. Boxes are percentages of
     width and height. A photograph without a box is a task with an empty prediction.
 
-    Args:
-        predictions: read once, one at a time; boxes in original pixels.
-        classes: names in the order of the class indices.
-        out_folder: made where it is missing; each file appears whole or not at all.
-        file_names: image id to the name in the file, where it is not the id itself.
-
-    Raises:
-        ValueError: a prediction contradicts itself (`rfga.output.export.checked.checked`).
-        UserError: the folder cannot be written.
+    Arguments, result and errors are those of `rfga.output.export.coco.write_coco`.
 
     Example:
         >>> import tempfile

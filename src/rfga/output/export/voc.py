@@ -31,15 +31,8 @@ def write_voc(
     Boxes are VOC's: whole pixels counted from 1, the last one included, so that edges are rounded to the
     nearest pixel border (`voc_pixels`). Each object also has its ``score``.
 
-    Args:
-        predictions: read once, one at a time; boxes in original pixels.
-        classes: names in the order of the class indices.
-        out_folder: made where it is missing; the folder ``voc`` appears whole or not at all.
-        file_names: image id to the name in the file, where it is not the id itself.
-
-    Raises:
-        ValueError: a prediction contradicts itself (`rfga.output.export.checked.checked`).
-        UserError: the folder cannot be written, or a name leads out of it.
+    Arguments, result and errors are those of `rfga.output.export.coco.write_coco`; a name that
+    leads out of the folder is an error, too.
 
     Example:
         >>> import tempfile

@@ -50,15 +50,8 @@ def write_yolo(
     under a name of its own, and data.yaml says which (``renamed``). Photographs below ``train/``, ``val/``
     and ``test/`` keep their split; of others, every tenth is val.
 
-    Args:
-        predictions: read once, one at a time; boxes in original pixels.
-        classes: names in the order of the class indices.
-        out_folder: made where it is missing; ``yolo`` appears whole or not at all, ``yolo/images`` is kept.
-        file_names: image id to the name in the lists, where it is not the id itself.
-
-    Raises:
-        ValueError: a prediction contradicts itself (`rfga.output.export.checked.checked`).
-        UserError: the folder cannot be written, or a name leads out of it.
+    Arguments, result and errors are those of `rfga.output.export.coco.write_coco`; a name that
+    leads out of the folder is an error, too.
 
     Example:
         >>> import tempfile

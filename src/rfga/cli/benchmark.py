@@ -1,0 +1,80 @@
+"""``rfga benchmark``: its flags, and what carries it out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, get_args
+
+from jsonargparse import ArgumentParser
+
+from rfga.cli import flags
+from rfga.cli.printing import print_benchmark, say
+from rfga.engine.run.config import METHOD_NAMES, Normalisation
+
+
+def add(command: ArgumentParser) -> None:
+    """Put its flags below the command."""
+    flag = command.add_argument
+    flag("data", type=str, help=flags.DATA_HELP)
+    flag("--out", type=str, required=True, help="folder for runs, numbers and tables")
+    flag("--methods", type=str, default=",".join(METHOD_NAMES), help="joined by commas")
+    flag("--backbones", type=str, default="resnet50", help="joined by commas")
+    flag("--seeds", type=str, default="0", help="joined by commas; the table has their mean and deviation")
+    flag(
+        "--normalisations",
+        type=str,
+        default="minmax",
+        help=f"of score maps, joined by commas: {', '.join(get_args(Normalisation))}",
+    )
+    splits = ("val", "test", "train-fullsup")
+    flag("--split", choices=splits, default="val", help="which photographs are measured")
+    flags.add_truth(command)
+    flag("--val-truth", type=str | None, default=None, help="those of val, where the split is test")
+    flag("--config", type=str | None, default=None, help="a recipe or other YAML with any of these settings")
+    flag(
+        "--set",
+        action="append",
+        type=str,
+        default=[],
+        metavar="[METHOD.]KEY=VALUE",
+        help="an option of one method, or of all that have it",
+    )
+    flag("--no-few-shot", action="store_true", help="leave out the baseline that learns from boxes or masks")
+    flag("--few-shot-epochs", type=int | None, default=None, help="of that baseline, if not as the methods")
+    flags.add_settings(command, without=("method", "backbone", "seed", "normalisation"))
+    again, anew = (
+        "go on with a grid that was stopped, or add to it",
+        "start anew in a folder that holds a benchmark",
+    )
+    flags.add_policy(command, again, anew)
+    flags.add_json(command)
+    flags.add_runtime(command)
+
+
+def run(values: dict[str, Any], explicit: set[str]) -> None:
+    """Carry out the command."""
+    from rfga.engine.benchmark.grid import require_all_done, run_benchmark
+    from rfga.engine.benchmark.plan import BenchmarkCommand
+    from rfga.output.benchmark.table import make_table
+
+    file = flags.writable(values["json"])
+    axes = ("methods", "backbones", "seeds", "normalisations")
+    command = BenchmarkCommand(
+        data=values["data"],
+        out=Path(values["out"]),
+        **{name: values[name].split(",") for name in axes if name in explicit},
+        settings=flags.given_settings(values, explicit),
+        options=flags.option_pairs(values["set"]),
+        recipe=values["config"],
+        split=values["split"],
+        truth=flags.optional_path(values["truth"]),
+        val_truth=flags.optional_path(values["val_truth"]),
+        few_shot=not values["no_few_shot"],
+        few_shot_epochs=values["few_shot_epochs"],
+        policy=flags.policy_of(values),
+    )
+    found = run_benchmark(command, flags.runtime_of(values))
+    print_benchmark(make_table(found))
+    flags.write_json_to(file, found)
+    say(values, f"tables: {command.out / 'benchmark.html'}, table.md and table.csv beside it")
+    require_all_done(found, str(command.out))

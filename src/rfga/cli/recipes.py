@@ -1,0 +1,24 @@
+"""``rfga recipes``: all recipes with the literature's numbers, or one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jsonargparse import ArgumentParser
+
+from rfga.cli.printing import print_table
+
+
+def add(command: ArgumentParser) -> None:
+    """Put its flags below the command."""
+    command.add_argument("name", type=str, nargs="?", default=None, help="recipe to print")
+
+
+def run(values: dict[str, Any], explicit: set[str]) -> None:
+    """Carry out the command."""
+    from rfga.engine.run.recipes import RECIPE_COLUMNS, recipe_rows, recipe_text
+
+    if values["name"] is None:
+        print_table(RECIPE_COLUMNS, recipe_rows())
+    else:
+        print(recipe_text(values["name"]), end="")

@@ -1,0 +1,196 @@
+"""Learning by passes over the collection: sums of all photographs, from which a method is solved."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from rfga.data.samples import few_of_each
+from rfga.data.transforms import SampleImages
+from rfga.engine.learning.data import TrainingData
+from rfga.engine.learning.sums_file import SumsFile
+from rfga.engine.run.config import TrainConfig
+from rfga.engine.run.folder import RunFolder
+from rfga.engine.run.model import normalised
+from rfga.engine.runtime.devices import pick_device, pick_workers
+from rfga.engine.runtime.machine import Runtime
+from rfga.engine.runtime.progress import Meter, announcer
+from rfga.engine.runtime.reading import reading_explained
+from rfga.methods.base import Batch, Method, Pass, Sums
+from rfga.types import Sample
+
+SIZES = (1.0, 1.5, 2.0)
+"""Times the image size: the input's scales among which a collection chooses."""
+SAMPLE = 64  # photographs that the choice looks at
+CLEARLY = 0.9
+"""A larger input is taken where it misses so much of the seeds that the plain one does, or less."""
+SAVING_SHARE = 0.1  # of the time that may go into saving sums, where they are large
+
+
+@dataclass(frozen=True)
+class Look:
+    """One look at some photographs, for some passes at once."""
+
+    name: str  # of what a person sees
+    passes: Sequence[Pass]
+    samples: Sequence[Sample]
+    image_size: int
+    file: SumsFile | None = None  # where the sums are kept, so that a killed look goes on
+
+
+def learn_by_passes(
+    method: Method, data: TrainingData, config: TrainConfig, run: RunFolder, runtime: Runtime
+) -> TrainConfig:
+    """Solve what a method learns by passes, if it does so, and keep what it found in the run's metrics.
+
+    Args:
+        method: learns in place.
+        data: the photographs.
+        config: batch size, and the image size that is chosen or kept.
+        run: gets the sums, so that a killed run goes on.
+        runtime: device, workers, processes.
+
+    Returns:
+        The settings, with the image size that the collection chose.
+
+    Raises:
+        UserError: a photograph that could be read can be read no more.
+    """
+    if not method.passes():
+        return config
+    settled = Passes(method, data, config, run, runtime).learn()
+    runtime.processes.agree(lambda: run.update_metrics(learned=method.learned()))
+    return settled
+
+
+class Passes:
+    """The looks at the photographs that a method learns by; for the arguments see ``learn_by_passes``."""
+
+    def __init__(
+        self, method: Method, data: TrainingData, config: TrainConfig, run: RunFolder, runtime: Runtime
+    ) -> None:
+        self.device = pick_device(runtime.device)
+        self.method = method.eval().to(self.device).to(memory_format=torch.channels_last)
+        self.data, self.config, self.run, self.runtime = data, config, run, runtime
+
+    @reading_explained()
+    @torch.no_grad()
+    def learn(self) -> TrainConfig:
+        """Look at the collection until all is solved; see ``learn_by_passes``."""
+        looks = list(self.method.passes())
+        for index in range(len(looks)):
+            last = index == len(looks) - 1
+            if last and self.config.choose_size and not self.method.has_epochs:
+                chosen = self._choose_size(looks[-1])
+                if chosen != self.config.image_size:
+                    self._settle(chosen)
+                    return self.learn()
+                self._settle(chosen)
+            self._look(index, looks[index])
+        return self.config
+
+    def _settle(self, image_size: int) -> None:
+        """From now on no other size is looked at, nor is the choice made again after a kill."""
+        self.config = replace(self.config, image_size=image_size, choose_size=False)
+        self.runtime.processes.agree(lambda: self.run.settle(self.config))
+
+    def _look(self, index: int, passes: Sequence[Pass]) -> None:
+        config, processes = self.config, self.runtime.processes
+        name = f"look-{index}-{config.image_size}-{processes.rank}.safetensors"
+        file = SumsFile(self.run.checkpoint.parent / name)
+        total = len(self.method.passes())
+        look = Look(f"look {index + 1} of {total}", passes, self.data.train, config.image_size, file)
+        self._solve(look)
+
+    def _choose_size(self, passes: Sequence[Pass]) -> int:
+        """The input's side whose seeds are predicted best in photographs that are left out."""
+        base = self.config.image_size
+        few = few_of_each(self.data.train, -(-SAMPLE // len(self.data.dataset.classes)))
+        errors: dict[int, float] = {}
+        for factor in SIZES:
+            size = round(factor * base)
+            self._solve(Look(f"trying inputs of {size} pixels", passes, few, size))
+            errors[size] = self.method.learned()["seed_error"]
+        best = min(errors, key=lambda size: errors[size])
+        chosen = best if errors[best] <= CLEARLY * errors[base] else base
+        tried = ", ".join(f"{error:.2f} at {size}" for size, error in errors.items())
+        announcer(self.runtime.quiet)(f"seeds missed: {tried}; inputs of {chosen} pixels")
+        sizes = {str(size): error for size, error in errors.items()}
+        self.runtime.processes.agree(lambda: self.run.update_metrics(sizes=sizes))
+        return chosen
+
+    def _solve(self, look: Look) -> None:
+        """Gather the sums of all processes and solve."""
+        sums = [one.zeros() for one in look.passes]
+        self._gather(look, sums)
+        for one, own in zip(look.passes, sums, strict=True):
+            one.solve({name: self.runtime.processes.total(part) for name, part in own.items()})
+
+    def _gather(self, look: Look, sums: Sequence[Sums]) -> None:
+        """Add what this process's photographs give, from where a killed look stopped."""
+        processes = self.runtime.processes
+        own = range(processes.rank, len(look.samples), processes.world)
+        keyed = {
+            f"{one.name}.{name}": part
+            for one, s in zip(look.passes, sums, strict=True)
+            for name, part in s.items()
+        }
+        done = look.file.load(keyed) if look.file else 0
+        images = SampleImages(self.data.dataset, look.samples, look.image_size, None)
+        loader = DataLoader(
+            images,
+            batch_size=self.config.batch_size,
+            sampler=list(own[done:]),
+            num_workers=self._workers(len(own) - done),
+        )
+        saver = _Saver(look.file)
+        with Meter(look.name, len(look.samples), quiet=self.runtime.quiet) as meter:
+            meter.advance(done * processes.world)
+            for pixels, labels, positions in loader:
+                batch = self._batch(look, pixels, labels, positions)
+                with self.method.backbone.remembering():
+                    for one, part in zip(look.passes, sums, strict=True):
+                        one.add(part, batch)
+                done += len(labels)
+                saver.save(keyed, done, last=done == len(own))
+                meter.advance(len(labels) * processes.world)
+
+    def _workers(self, waiting: int) -> int:
+        """None where they would take longer to start than to read."""
+        return pick_workers(self.runtime, self.device) if waiting > self.config.batch_size else 0
+
+    def _batch(self, look: Look, pixels: Tensor, labels: Tensor, positions: Tensor) -> Batch:
+        folds = torch.tensor([fold_of(look.samples[place].image_id) for place in positions.tolist()])
+        images = normalised(pixels.to(self.device, non_blocking=True), self.method.backbone)
+        return Batch(images, labels.to(self.device), folds.to(self.device))
+
+
+class _Saver:
+    """Saves sums after every batch, or, where that takes long, so seldom that it is a tenth of the time."""
+
+    def __init__(self, file: SumsFile | None) -> None:
+        self.file, self.took, self.ended = file, 0.0, time.monotonic()
+
+    def save(self, sums: Sums, done: int, *, last: bool) -> None:
+        began = time.monotonic()
+        if self.file is None or not (last or (began - self.ended) * SAVING_SHARE >= self.took):
+            return
+        self.file.save(sums, done)
+        self.ended = time.monotonic()
+        self.took = self.ended - began
+
+
+def fold_of(image_id: str) -> int:
+    """A number from 0 to 255 that depends on the photograph's name alone.
+
+    Example:
+        >>> fold_of("tench/a.jpg") == fold_of("tench/a.jpg") != fold_of("tench/b.jpg")
+        True
+    """
+    return blake2b(image_id.encode("utf-8", "surrogateescape"), digest_size=1).digest()[0]

@@ -1,0 +1,283 @@
+"""Foreground: boxes from one look at the collection, by what the photographs' objects have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
+from typing import Any, Literal, NamedTuple, Self
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from rfga.backbones.base import Backbone
+from rfga.methods.base import Batch, Method, Pass, ScoreMaps, Sums, labels_or_top, unit_range
+from rfga.methods.cam import RidgeCAM
+from rfga.nn.foreground import SeedSums, discriminant, place_vectors, seed_error, seed_sums, seeds
+from rfga.nn.guided_filter import guided_filter
+from rfga.nn.self_similarity import spread_along
+
+SHARES = (1.0, 0.3, 0.1, 0.0)
+"""Of the collection's sums in a class's discriminant: 1 is one for all, 0 each class its own."""
+COLLECTION_MARGIN = 1.1
+"""One for all is taken where it misses seeds by no more than so many times what the best does."""
+UNSURE_RATIO = 1.5
+"""From so many times what the classes' own miss, what they call object contradicts itself."""
+
+LEVEL, CLASS_LEVEL = 0.15, 0.25
+"""Where places begin to be object: least squares say 0; a bit above, boxes were better (docs/research)."""
+_SECOND = "seeding.backbone."
+FOLDS, MANY_CLASSES = 5, 100
+"""Parts of which one is left out in turn; of more classes there are two, so that the sums stay small."""
+
+
+class Choice(NamedTuple):
+    """What the collection says of its discriminants, without any box."""
+
+    share: float  # of the collection in a class's discriminant
+    seed_error: (
+        float  # mean squared miss of seeds in photographs that were left out, of the chosen discriminants
+    )
+    ratio: float  # that of one for the collection, divided by that of one a class
+
+
+class Foreground(Method):
+    """The foreground of a collection on top of a classifier, both in closed form, from a frozen network.
+
+    Not in the paper. Class maps, spread along self-similarity, call some places surely object and some surely
+    background. A linear discriminant over the middle features of all photographs learns what these have in
+    common, and its value says of every place what it is: not only the head, but the bird. Its maps follow
+    the photograph's edges by a guided filter. What was measured: docs/research/one-pass-log.md.
+
+    Args:
+        backbone: gives the features; it stays as it is.
+        num_classes: K.
+        discriminant: one for the collection, one a class, or auto: the collection's where that predicts
+            the seeds of left-out photographs as well, else the blend of both that predicts them best.
+        stages: how many stages are compared, the middle one and those before it.
+        level: value of the discriminant (-1 background, 1 object) from which a place is object; by default
+            0.15 of one for the collection, 0.25 of others.
+        above: value of a seeding map, between its ends, above which a place is surely object.
+        below: value below which it is surely background.
+        tighten: let the maps follow the photograph's edges.
+
+    Example:
+        >>> from rfga.backbones.build import build_backbone
+        >>> method = Foreground(build_backbone("resnet18"), num_classes=3).eval()
+        >>> method.localize(torch.zeros(2, 3, 64, 96)).maps.shape
+        torch.Size([2, 1, 32, 48])
+    """
+
+    means: Tensor
+    discriminants: Tensor
+    levels: Tensor
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        num_classes: int,
+        *,
+        discriminant: Literal["auto", "collection", "class"] = "auto",
+        stages: int = 3,
+        level: float | None = None,
+        above: float = 0.5,
+        below: float = 0.15,
+        tighten: bool = True,
+    ) -> None:
+        super().__init__(backbone, num_classes)
+        self.seeding: Method = RidgeCAM(backbone, num_classes)
+        self.kind, self.level, self.tighten = discriminant, level, tighten
+        self.above, self.below = above, below
+        self._places = backbone.middle_places[:stages]
+        self._widths = [backbone.channels[place] for place in self._places]
+        self.register_buffer("means", torch.zeros(sum(self._widths)))
+        self.register_buffer("discriminants", torch.zeros(num_classes, 1 + sum(self._widths)))
+        self.register_buffer("levels", torch.full((1,), LEVEL if level is None else level))
+        self.choice: Choice | None = None
+        self._folds = FOLDS if num_classes <= MANY_CLASSES else 2
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """Without the network's weights a second time: both the method and its classifier hold it."""
+        prefix = kwargs.get("prefix", "")
+        state = super().state_dict(*args, **kwargs)
+        for name in [name for name in state if name.startswith(f"{prefix}{_SECOND}")]:
+            del state[name]
+        return state
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
+        """Puts the network's weights where its second holder looks for them."""
+        first = f"{prefix}backbone."
+        for name in [name for name in state_dict if name.startswith(first)]:
+            state_dict[f"{prefix}{_SECOND}{name.removeprefix(first)}"] = state_dict[name]
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+    @classmethod
+    def over(cls, seeding: Method, **options: Any) -> Self:
+        """The foreground of a collection whose seeds are another method's maps, trained or not yet."""
+        made = cls(seeding.backbone, seeding.num_classes, **options)
+        made.seeding = seeding
+        return made
+
+    def loss(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+        """That of the classifier whose maps are the seeds."""
+        return self.seeding.loss(images, labels, generator)
+
+    def passes(self) -> Sequence[Sequence[Pass]]:
+        """The means and the seeds, in the looks that the classifier needs as well."""
+        own = (
+            Pass("means", self._no_means, self._add_means, self._solve_means),
+            Pass("seeds", self._no_seeds, self._add_seeds, self._solve_seeds),
+        )
+        pairs = zip_longest(self.seeding.passes(), own)
+        return [(*(theirs or ()), *((mine,) if mine else ())) for theirs, mine in pairs]
+
+    @torch.no_grad()
+    def localize(self, images: Tensor, labels: Tensor | None = None) -> ScoreMaps:
+        """The classifier's logits, and the discriminant's maps, half at its level: 0 background, 1 object."""
+        with self.backbone.remembering():
+            found = self.seeding.localize(images, labels)
+            stages = self._centred(images)
+        labels = labels_or_top(found.logits, labels)
+        vectors = place_vectors(stages, self._grid_hw(stages))
+        values = torch.einsum("bpd,bnd->bnp", vectors, self.discriminants[labels].to(vectors.dtype))
+        maps = values.reshape(*values.shape[:2], *self._grid_hw(stages)).clamp(-1, 1)
+        if self.tighten:
+            maps = self._tightened(maps, images)
+        return ScoreMaps(found.logits, self._as_share(maps), labels)
+
+    def _as_share(self, maps: Tensor) -> Tensor:
+        """Values of the discriminant as shares in [0, 1] that are a half at the level."""
+        above_level = maps - self.levels[0]
+        below, above = above_level / (1 + self.levels[0]), above_level / (1 - self.levels[0])
+        return (0.5 + 0.5 * torch.where(above_level < 0, below, above)).clamp(0, 1)
+
+    def _tightened(self, maps: Tensor, images: Tensor) -> Tensor:
+        """On a grid of half the image's side, with edges where the photograph has them."""
+        size_hw = (images.shape[2] // 2, images.shape[3] // 2)
+        std = torch.tensor(self.backbone.std, dtype=images.dtype, device=images.device).view(3, 1, 1)
+        guide = F.interpolate(images * std, size=size_hw, mode="area")  # its mean is of no account
+        fine = F.interpolate(maps, size=size_hw, mode="bicubic", align_corners=False)
+        return guided_filter(fine, guide.to(fine.dtype), radius=max(1, round(size_hw[0] / 14)))
+
+    def _middle(self, images: Tensor) -> list[Tensor]:
+        return [part.float() for part in self.backbone.forward_places(images, self._places)[1]]
+
+    def _centred(self, images: Tensor) -> list[Tensor]:
+        means = torch.split(self.means, self._widths)
+        return [part - mean[:, None, None] for part, mean in zip(self._middle(images), means, strict=True)]
+
+    @staticmethod
+    def _grid_hw(stages: Sequence[Tensor]) -> tuple[int, int]:
+        """That of the second stage: finer than the latest, and not as costly as the earliest."""
+        finer = stages[min(1, len(stages) - 1)]
+        return finer.shape[2], finer.shape[3]
+
+    @property
+    def has_epochs(self) -> bool:
+        """Whether the classifier has."""
+        return self.seeding.has_epochs
+
+    def map_hw(self, image_hw: tuple[int, int], stages_hw: Mapping[str, tuple[int, int]]) -> tuple[int, int]:
+        """Half the image's sides, or, where maps are not tightened, those of the second middle stage."""
+        if self.tighten:
+            return image_hw[0] // 2, image_hw[1] // 2
+        return stages_hw[self._places[min(1, len(self._places) - 1)]]
+
+    def learned(self) -> dict[str, Any]:
+        """The choice of discriminants, what the classifier found, whether seeds contradict each other."""
+        found = self.seeding.learned()
+        if self.choice is None:
+            return found
+        found |= {**self.choice._asdict(), "level": self.levels[0].item()}
+        if self.choice.ratio >= UNSURE_RATIO:
+            missed = f"{self.choice.ratio:.1f} times what one each does (sound: < {UNSURE_RATIO:g})"
+            found["doubt"] = (
+                "what the maps of one class call object, those of another call background: one discriminant "
+                f"for all misses {missed}"
+            )
+        return found
+
+    def _no_means(self) -> Sums:
+        zeros = torch.zeros(len(self.means), dtype=torch.float64)
+        return {"count": torch.zeros((), dtype=torch.float64), "features": zeros}
+
+    def _add_means(self, sums: Sums, batch: Batch) -> None:
+        per_photograph = torch.cat([part.double().mean((2, 3)) for part in self._middle(batch.images)], dim=1)
+        sums["count"] += len(batch.images)
+        sums["features"] += per_photograph.sum(0).cpu()
+
+    def _solve_means(self, sums: Sums) -> None:
+        self.means.copy_(sums["features"] / sums["count"])
+
+    def _no_seeds(self) -> Sums:
+        """Of each class and fold."""
+        groups, size = (self.num_classes, self._folds), self.discriminants.shape[1]
+        shapes = ((*groups, size, size), (*groups, size), groups)
+        return SeedSums(*(torch.zeros(shape, dtype=torch.float64) for shape in shapes))._asdict()
+
+    def _add_seeds(self, sums: Sums, batch: Batch) -> None:
+        maps = self._seeding_maps(batch)
+        stages = self._centred(batch.images)
+        for row, (label, fold) in enumerate(zip(batch.labels.tolist(), batch.folds.tolist(), strict=True)):
+            # One by one: how alike all places are to all others takes more memory than all the rest.
+            own = [stage[row : row + 1] for stage in stages]
+            spread = unit_range(spread_along(maps[row : row + 1], own)[:, 0])
+            weights, signs = seeds(unit_range(spread.square()), self.above, self.below)
+            vectors = place_vectors(own, (spread.shape[1], spread.shape[2]))
+            for name, value in seed_sums(vectors, weights, signs)._asdict().items():
+                sums[name][label, fold % self._folds] += value.cpu()
+
+    def _seeding_maps(self, batch: Batch) -> Tensor:
+        """(B, 1, h, w): the classifier's of the given classes; where there is but one, the features' norm."""
+        if self.num_classes == 1:
+            norms: Tensor = torch.linalg.vector_norm(self.backbone(batch.images), dim=1, keepdim=True)
+            return norms
+        return self.seeding.localize(batch.images, batch.labels).maps
+
+    def _solve_seeds(self, sums: Sums) -> None:
+        every = SeedSums(**sums)
+        self.choice = (
+            choose(every) if self.kind == "auto" else judged(every, 1.0 * (self.kind == "collection"))
+        )
+        self.discriminants.copy_(discriminants(every.over(1), self.choice.share))
+        if self.level is None:
+            self.levels.fill_(LEVEL if self.choice.share == 1 else CLASS_LEVEL)
+
+
+def discriminants(of_classes: SeedSums, share: float) -> Tensor:
+    """(K, D) of the sums (K, ...) of the classes, ``share`` of the collection's in each."""
+    collection = of_classes.over(0)
+    return discriminant(collection.mixed(of_classes, share))
+
+
+def choose(sums: SeedSums) -> Choice:
+    """The share of the collection that predicts the seeds of left-out photographs best, or all of it.
+
+    Args:
+        sums: (K, folds, ...) of each class and fold.
+    """
+    errors = {share: left_out_error(sums, share) for share in SHARES}
+    best = min(errors, key=lambda share: errors[share])
+    ratio = errors[1.0] / max(errors[0.0], 1e-12)
+    # Where classes contradict each other, each has learned what tells it apart: all together correct some.
+    share = 1.0 if errors[1.0] <= COLLECTION_MARGIN * errors[best] or ratio >= UNSURE_RATIO else best
+    return Choice(share, errors[share], ratio)
+
+
+def judged(sums: SeedSums, share: float) -> Choice:
+    """What the collection says of a share that was asked for."""
+    return choose(sums)._replace(share=share, seed_error=left_out_error(sums, share))
+
+
+def left_out_error(sums: SeedSums, share: float) -> float:
+    """Mean squared miss of the seeds of each fold by discriminants of the others: 1 where nothing is known.
+
+    Args:
+        sums: (K, folds, ...) of each class and fold.
+        share: of the collection in each class's discriminant.
+    """
+    missed = sums.weight.new_zeros(())
+    for fold in range(sums.weight.shape[1]):
+        held = SeedSums(*(part[:, fold] for part in sums))
+        missed += seed_error(discriminants(sums.over(1) - held, share), held).sum()
+    return float(missed / sums.weight.sum().clamp_min(1e-12))

@@ -1,0 +1,77 @@
+"""Maps that follow the edges of their photograph: the guided filter with a guide of three colours."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+__all__ = ["guided_filter"]
+
+
+def guided_filter(maps: Tensor, guide: Tensor, radius: int = 8, epsilon: float = 1e-4) -> Tensor:
+    """In each window the linear function of the colours that comes nearest to the map, averaged over windows.
+
+    He, Sun and Tang, "Guided image filtering", ECCV 2010, equations 14 to 16.
+
+    Args:
+        maps: (B, n, h, w).
+        guide: (B, 3, h, w), the photographs with colours in [0, 1].
+        radius: of the square windows, in pixels; at the border they are as large as the picture allows.
+        epsilon: the larger, the smoother: variance of colours below which they are taken for one.
+
+    Returns:
+        (B, n, h, w).
+
+    Raises:
+        ValueError: the guide is not of three colours, or of another size than the maps.
+
+    Example:
+        >>> step = torch.zeros(1, 1, 8, 12); step[..., 6:] = 1.0
+        >>> blurred = torch.linspace(0, 1, 12).expand(1, 1, 8, 12)
+        >>> sharper = guided_filter(blurred, step.expand(1, 3, 8, 12), radius=3)
+        >>> bool(sharper[0, 0, 4, 5] < blurred[0, 0, 4, 5] < blurred[0, 0, 4, 6] < sharper[0, 0, 4, 6])
+        True
+    """
+    if guide.shape != (maps.shape[0], 3, *maps.shape[2:]):
+        raise ValueError(
+            f"expected a guide of three colours, {(maps.shape[0], 3, *maps.shape[2:])}, found "
+            f"{tuple(guide.shape)}: resize the photographs to the maps"
+        )
+    guide = guide - guide.mean((2, 3), keepdim=True)  # so that variances keep their digits
+    mean, of_maps = _window_mean(guide, radius), _window_mean(maps, radius)
+    pairs = torch.cat([guide[:, i : i + 1] * guide[:, j : j + 1] for i, j in _PAIRS], dim=1)
+    covered = _window_mean(pairs, radius) - torch.cat(
+        [mean[:, i : i + 1] * mean[:, j : j + 1] for i, j in _PAIRS], dim=1
+    )
+    inverse = _inverse(covered, epsilon)
+    filtered = []
+    for one, its_mean in zip(torch.split(maps, 1, dim=1), torch.split(of_maps, 1, dim=1), strict=True):
+        common = _window_mean(guide * one, radius) - mean * its_mean  # (B, 3, h, w)
+        slopes = torch.cat([(row * common).sum(1, keepdim=True) for row in inverse], dim=1)
+        offset = its_mean - (slopes * mean).sum(1, keepdim=True)
+        filtered.append(
+            (_window_mean(slopes, radius) * guide).sum(1, keepdim=True) + _window_mean(offset, radius)
+        )
+    return torch.cat(filtered, dim=1)
+
+
+_PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
+
+
+def _window_mean(values: Tensor, radius: int) -> Tensor:
+    """Means over squares: along the rows, then along the columns, at a cost that grows with the side."""
+    side = 2 * radius + 1
+    along = F.avg_pool2d(values, (1, side), 1, (0, radius), count_include_pad=False)
+    return F.avg_pool2d(along, (side, 1), 1, (radius, 0), count_include_pad=False)
+
+
+def _inverse(covariance: Tensor, epsilon: float) -> list[Tensor]:
+    """The rows (B, 3, h, w) of the inverse of symmetric 3x3 matrices, epsilon added to their diagonal."""
+    rr, rg, rb, gg, gb, bb = torch.split(covariance, 1, dim=1)
+    rr, gg, bb = rr + epsilon, gg + epsilon, bb + epsilon
+    first = (gg * bb - gb * gb, rb * gb - rg * bb, rg * gb - rb * gg)
+    second = (first[1], rr * bb - rb * rb, rg * rb - rr * gb)
+    third = (first[2], second[2], rr * gg - rg * rg)
+    determinant = rr * first[0] + rg * first[1] + rb * first[2]
+    return [torch.cat(row, dim=1) / determinant for row in (first, second, third)]

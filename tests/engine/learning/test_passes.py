@@ -1,0 +1,163 @@
+"""Learning by passes: the same whatever the batches, the order, the processes and the kills."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from rfga.engine.learning import passes
+from rfga.engine.learning.sums_file import SumsFile
+from rfga.engine.localizing.localizer import Localizer
+from rfga.methods import BY_PASSES
+from rfga.types import UserError
+from tests.engine import tiny
+from tests.engine.crew import together
+
+SETTINGS: dict[str, Any] = {"method": "foreground", "choose_size": False, "batch_size": 5}
+
+
+@pytest.fixture(scope="module")
+def solved(few: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the foreground method on a few birds."""
+    return tiny.train(few, tmp_path_factory.mktemp("solved") / "run", **SETTINGS)
+
+
+def new_values(run: Path) -> dict[str, Tensor]:
+    """What was solved: all but the network's own weights."""
+    return {name: value for name, value in tiny.weights(run).items() if not name.startswith("backbone.")}
+
+
+def require_close(run: Path, other: Path) -> None:
+    mine, its = new_values(run), new_values(other)
+    assert mine.keys() == its.keys()
+    for name, value in mine.items():
+        torch.testing.assert_close(value, its[name], rtol=1e-4, atol=1e-6)  # convolutions differ
+
+
+def test_a_run_holds_the_network_once_and_what_was_solved(solved: Path) -> None:
+    names = tiny.weights(solved).keys()
+    assert not [name for name in names if name.startswith("seeding.backbone")]
+    assert {"seeding.head.weight", "discriminants", "means", "levels"} <= names
+    learned = tiny.metrics(solved)["learned"]
+    assert learned["share"] in (0.0, 0.1, 0.3, 1.0)
+    assert learned["seed_error"] > 0
+    assert tiny.metrics(solved)["label_free"]["none"]["threshold"] == 0.5
+    assert Localizer.load(solved).threshold.value == 0.5
+
+
+def test_neither_batches_nor_the_seed_matter(few: Path, solved: Path, tmp_path: Path) -> None:
+    other = tiny.train(few, tmp_path / "run", **{**SETTINGS, "batch_size": 3, "seed": 8})
+    # The seed draws the network's own weights here, for want of others, and nothing else.
+    same = tiny.train(few, tmp_path / "same", **{**SETTINGS, "batch_size": 3})
+    require_close(same, solved)
+    assert tiny.differing(new_values(other), new_values(solved))
+
+
+def test_the_names_of_photographs_do_not_matter_for_the_classifier(
+    few: Path, solved: Path, tmp_path: Path
+) -> None:
+    """Photographs in another order have the same sums."""
+    renamed = tmp_path / "photos"
+    shutil.copytree(few, renamed)
+    for path in sorted(renamed.rglob("*.*g")):
+        path.rename(path.with_name(f"{ord(path.stem[-1]) * 37 % 101:03d}-{path.name}"))
+    other = tiny.train(renamed, tmp_path / "run", **{**SETTINGS, "options": {"discriminant": "collection"}})
+    first = tiny.train(few, tmp_path / "first", **{**SETTINGS, "options": {"discriminant": "collection"}})
+    require_close(other, first)
+
+
+def test_two_processes_solve_what_one_does(few: Path, solved: Path, tmp_path: Path) -> None:
+    flags = tiny.flags(method="foreground", batch_size=5)
+    statuses, said = together(2, ("train", few, "--out", tmp_path / "run", *flags), tmp_path)
+    assert statuses == [0, 0], said
+    require_close(tmp_path / "run", solved)
+
+
+@pytest.mark.parametrize("batches", [1, 2, 3, 4])
+def test_a_killed_look_goes_on_and_ends_the_same(
+    few: Path, solved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batches: int
+) -> None:
+    looked: list[str] = []
+    whole = passes.Passes._batch
+
+    def dying(self: passes.Passes, look: passes.Look, *rest: Any) -> Any:
+        looked.extend(look.samples[place].image_id for place in rest[2].tolist())
+        if dying_at is not None and len(looked) > dying_at:
+            raise KeyboardInterrupt
+        return whole(self, look, *rest)
+
+    monkeypatch.setattr(passes.Passes, "_batch", dying)
+    dying_at: int | None = 3 * batches - 1
+    with pytest.raises(KeyboardInterrupt):
+        tiny.train(few, tmp_path / "run", **{**SETTINGS, "batch_size": 3})
+    seen, dying_at = len(looked), None
+    tiny.train(few, tmp_path / "run", policy=tiny.RESUME, **{**SETTINGS, "batch_size": 3})
+    total = 2 * 8  # two looks at eight photographs
+    assert len(looked) - seen == total - (seen - 3), (
+        "no more than the batch that was killed is looked at again"
+    )
+    require_close(tmp_path / "run", solved)
+
+
+@pytest.mark.parametrize("damage", [b"", b"no sums", b"\x08\0\0\0\0\0\0\0{}      "])
+def test_damaged_sums_are_gathered_anew(few: Path, solved: Path, tmp_path: Path, damage: bytes) -> None:
+    run = tiny.copied(solved, tmp_path / "run")
+    (run / "model.safetensors").unlink()
+    kept = sorted((run / "checkpoints").glob("look-*"))
+    assert len(kept) == 2
+    for path in kept:
+        path.write_bytes(damage)
+    tiny.train(few, run, policy=tiny.RESUME, **SETTINGS)
+    require_close(run, solved)
+
+
+def test_sums_of_other_shapes_count_for_nothing(tmp_path: Path) -> None:
+    file = SumsFile(tmp_path / "sums.safetensors")
+    file.save({"a": torch.ones(2, dtype=torch.float64)}, 7)
+    into = {"a": torch.zeros(2, dtype=torch.float64)}
+    assert (file.load(into), into["a"].tolist()) == (7, [1, 1])
+    for other in ({"b": torch.zeros(2)}, {"a": torch.zeros(3)}):
+        assert file.load(other) == 0
+        assert not next(iter(other.values())).any()
+
+
+def test_the_chosen_size_is_kept_and_used(few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passes, "CLEARLY", 0.0)  # nothing is that much better
+    plain = tiny.train(few, tmp_path / "plain", **{**SETTINGS, "choose_size": True, "image_size": 64})
+    assert Localizer.load(plain).config.image_size == 64
+    assert tiny.metrics(plain)["sizes"].keys() == {"64", "96", "128"}
+    monkeypatch.setattr(passes, "SIZES", (1.0, 2.0))
+    monkeypatch.setattr(passes, "CLEARLY", 1e9)
+    best = min(tiny.metrics(plain)["sizes"].items(), key=lambda pair: pair[1])[0]
+    chosen = tiny.train(few, tmp_path / "chosen", **{**SETTINGS, "choose_size": True, "image_size": 64})
+    sizes = tiny.metrics(chosen)["sizes"]
+    assert str(Localizer.load(chosen).config.image_size) == min(sizes, key=lambda size: sizes[size])
+    assert best in ("64", "96", "128")
+
+
+def test_any_method_may_have_the_foreground(few: Path, tmp_path: Path) -> None:
+    run = tiny.train(few, tmp_path / "run", method="cam", foreground=True, epochs=1)
+    plain = tiny.train(few, tmp_path / "plain", method="cam", epochs=1)
+    held, its = tiny.weights(run), tiny.weights(plain)
+    assert torch.equal(held["seeding.head.weight"], its["head.weight"]), "what was trained is the same"
+    localizer = Localizer.load(run)
+    assert localizer.config.normalisation == "none"
+    assert localizer.config.image_size == 64, "a network that was trained at a size stays at it"
+
+
+@pytest.mark.parametrize("method", BY_PASSES)
+def test_settings_of_epochs_are_told_to_be_without_effect(
+    few: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], method: str
+) -> None:
+    tiny.train(few, tmp_path / "run", runtime=tiny.QUIET.__class__(device="cpu", workers=0), method=method)
+    assert f"--epochs, --lr, --seed: of no effect, for {method} is solved" in capsys.readouterr().out
+
+
+def test_foreground_twice_is_refused(few: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="expected foreground off for the method foreground"):
+        tiny.train(few, tmp_path / "run", method="foreground", foreground=True)
