@@ -34,9 +34,6 @@ SPLIT_FOLDERS = {
 }
 """Names that people give to the folders of a split, in lower case -> the split."""
 
-SPLIT_ALIASES = {"train-weaksup": "train", "train-fullsup": "val"}
-"""The benchmark's own names of splits -> ours. What is written names ours."""
-
 
 class UserError(Exception):
     """Bad input, told in one sentence: what was expected, what was found, what to do.

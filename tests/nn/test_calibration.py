@@ -256,7 +256,7 @@ def step(size):
 
 torch.manual_seed(0)
 layer = RFGA(16).train()
-step(40)  # whatever is compiled or set up is there from now on
+step(40)  # whatever is set up is there from now on
 print(*step(420))
 """
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from math import inf
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from rfga.engine.run.options import typed_options
 from rfga.engine.runtime.machine import Precision
@@ -18,8 +18,7 @@ POSTHOC_NAMES = tuple(POSTHOC)
 MOST_SIDE_PIXELS = 4096  # of the square that the network sees: a batch of larger ones fits into no memory
 OWN_MAPS = "own"  # those of the method itself, beside the names above
 Normalisation = Literal["minmax", "max", "pas", "ivr", "none"]
-ESTIMATED = ("minmax", "max", "pas", "ivr")
-"""Normalisations of maps of any range; one that leaves maps as they are has a level of its own."""
+ESTIMATED = tuple(name for name in get_args(Normalisation) if name != "none")  # "none": a level of its own
 Schedule = Literal["cosine", "step", "constant"]
 CropKind = Literal["benchmark", "random-resized"]
 Decoding = Literal["reduced", "full"]

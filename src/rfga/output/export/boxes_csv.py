@@ -21,15 +21,7 @@ def write_csv(
 ) -> Path:
     """Write ``boxes.csv``: one line a box, edges in original pixels; an image without a box has no line.
 
-    Args:
-        predictions: read once, one at a time; boxes in original pixels.
-        classes: names in the order of the class indices.
-        out_folder: made where it is missing; the file appears whole or not at all.
-        file_names: image id to the name in the file, where it is not the id itself.
-
-    Raises:
-        ValueError: a prediction contradicts itself (`checked`).
-        UserError: the folder cannot be written.
+    Arguments, result and errors are those of `rfga.output.export.coco.write_coco`.
     """
     path = out_folder / "boxes.csv"
     with (
