@@ -28,7 +28,6 @@ KINDS = {
     "duplicate_across_splits": Kind("error", "same photograph in two splits"),
     "duplicate_across_classes": Kind("error", "same photograph in two classes"),
     # classes
-    "one_class": Kind("note", "fewer than two classes"),
     "empty_class": Kind("error", "class without photographs"),
     "class_not_in_train": Kind("error", "class that train lacks"),
     # truth
@@ -66,6 +65,7 @@ KINDS = {
     "truth_of_nothing": Kind("warning", "truth of no photograph"),
     "without_truth": Kind("warning", "photograph without truth"),
     # what is handled
+    "one_class": Kind("note", "fewer than two classes"),
     "class_not_in_split": Kind("note", "class that a split lacks"),
     "exif_rotated": Kind("note", "turned as its EXIF orientation says"),
     "animated": Kind("note", "several frames, of which the first counts"),
