@@ -58,7 +58,7 @@ def test_neither_batches_nor_the_seed_matter(few: Path, solved: Path, tmp_path: 
     assert tiny.differing(new_values(other), new_values(solved))
 
 
-def test_the_names_of_photographs_do_not_matter_for_the_classifier(
+def test_the_order_of_photographs_does_not_matter(
     few: Path, solved: Path, tmp_path: Path
 ) -> None:
     """Photographs in another order have the same sums."""
