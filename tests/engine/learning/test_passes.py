@@ -58,9 +58,7 @@ def test_neither_batches_nor_the_seed_matter(few: Path, solved: Path, tmp_path: 
     assert tiny.differing(new_values(other), new_values(solved))
 
 
-def test_the_order_of_photographs_does_not_matter(
-    few: Path, solved: Path, tmp_path: Path
-) -> None:
+def test_the_order_of_photographs_does_not_matter(few: Path, solved: Path, tmp_path: Path) -> None:
     """Photographs in another order have the same sums."""
     renamed = tmp_path / "photos"
     shutil.copytree(few, renamed)
