@@ -50,6 +50,11 @@ class Dataset(ABC):
     def samples(self, split: str) -> Sequence[Sample]:
         """The photographs of ``split`` in a fixed order; empty where the data set has no such split."""
 
+    def background(self, split: str) -> Sequence[Sample]:
+        """Photographs of ``split`` without any object, of no class: their label is ``NO_CLASS``."""
+        del split
+        return ()
+
     @abstractmethod
     def truth(self, sample: Sample) -> Truth | None:
         """Boxes or a mask of ``sample`` in original pixels; None where nothing is known of it."""

@@ -13,7 +13,15 @@ from torch.nn import functional as F
 from rfga.backbones.base import Backbone
 from rfga.methods.base import Batch, Method, Pass, ScoreMaps, Sums, labels_or_top, unit_range
 from rfga.methods.cam import RidgeCAM
-from rfga.nn.foreground import SeedSums, discriminant, place_vectors, seed_error, seed_sums, seeds
+from rfga.nn.foreground import (
+    SeedSums,
+    background_sums,
+    discriminant,
+    place_vectors,
+    seed_error,
+    seed_sums,
+    seeds,
+)
 from rfga.nn.guided_filter import guided_filter
 from rfga.nn.self_similarity import spread_along
 
@@ -24,9 +32,12 @@ COLLECTION_MARGIN = 1.1
 UNSURE_RATIO = 1.5
 """From so many times what the classes' own miss, what they call object contradicts itself."""
 
+MOST_BACKGROUND = 0.15
+"""Of the weight of all places at most, of photographs without any object, however many there are."""
+
 LEVEL, CLASS_LEVEL = 0.15, 0.25
 """Where places begin to be object: least squares say 0; a bit above, boxes were better (docs/research)."""
-_SECOND = "seeding.backbone."
+_SECOND, _EMPTY = "seeding.backbone.", "background."
 FOLDS, MANY_CLASSES = 5, 100
 """Parts of which one is left out in turn; of more classes there are two, so that the sums stay small."""
 
@@ -207,22 +218,31 @@ class Foreground(Method):
 
     def _add_means(self, sums: Sums, batch: Batch) -> None:
         per_photograph = torch.cat([part.double().mean((2, 3)) for part in self._middle(batch.images)], dim=1)
-        sums["count"] += len(batch.images)
-        sums["features"] += per_photograph.sum(0).cpu()
+        shown = batch.labels >= 0
+        sums["count"] += shown.sum().cpu()
+        sums["features"] += per_photograph[shown].sum(0).cpu()
 
     def _solve_means(self, sums: Sums) -> None:
         self.means.copy_(sums["features"] / sums["count"])
 
     def _no_seeds(self) -> Sums:
-        """Of each class and fold."""
-        groups, size = (self.num_classes, self._folds), self.discriminants.shape[1]
-        shapes = ((*groups, size, size), (*groups, size), groups)
-        return SeedSums(*(torch.zeros(shape, dtype=torch.float64) for shape in shapes))._asdict()
+        """Of each class and fold, and of photographs without any object."""
+        size = self.discriminants.shape[1]
+        seeds = SeedSums.none((self.num_classes, self._folds), size)
+        empty = SeedSums.none((), size)
+        return {**seeds._asdict(), **{_EMPTY + name: part for name, part in empty._asdict().items()}}
 
     def _add_seeds(self, sums: Sums, batch: Batch) -> None:
         maps = self._seeding_maps(batch)
         stages = self._centred(batch.images)
+        empty = batch.labels < 0
+        if empty.any():
+            vectors = place_vectors([stage[empty] for stage in stages], self._grid_hw(stages))
+            for name, value in background_sums(vectors)._asdict().items():
+                sums[_EMPTY + name] += value.cpu()
         for row, (label, fold) in enumerate(zip(batch.labels.tolist(), batch.folds.tolist(), strict=True)):
+            if label < 0:
+                continue
             # One by one: how alike all places are to all others takes more memory than all the rest.
             own = [stage[row : row + 1] for stage in stages]
             spread = unit_range(spread_along(maps[row : row + 1], own)[:, 0])
@@ -236,22 +256,33 @@ class Foreground(Method):
         if self.seeds_from == "norm":
             norms: Tensor = torch.linalg.vector_norm(self.backbone(batch.images), dim=1, keepdim=True)
             return norms
-        return self.seeding.localize(batch.images, batch.labels).maps
+        return self.seeding.localize(batch.images, batch.labels.clamp_min(0)).maps
 
     def _solve_seeds(self, sums: Sums) -> None:
-        every = SeedSums(**sums)
+        every = SeedSums(*(sums[name] for name in SeedSums._fields))
+        empty = SeedSums(*(sums[_EMPTY + name] for name in SeedSums._fields))
         self.choice = (
             choose(every) if self.kind == "auto" else judged(every, 1.0 * (self.kind == "collection"))
         )
-        self.discriminants.copy_(discriminants(every.over(1), self.choice.share))
+        self.discriminants.copy_(discriminants(every.over(1), self.choice.share, empty))
         if self.level is None:
             self.levels.fill_(LEVEL if self.choice.share == 1 else CLASS_LEVEL)
 
 
-def discriminants(of_classes: SeedSums, share: float) -> Tensor:
-    """(K, D) of the sums (K, ...) of the classes, ``share`` of the collection's in each."""
+def discriminants(of_classes: SeedSums, share: float, empty: SeedSums | None = None) -> Tensor:
+    """(K, D) of the sums (K, ...) of the classes, ``share`` of the collection's in each.
+
+    Args:
+        of_classes: sums (K, ...).
+        share: of the collection's.
+        empty: sums of photographs without any object, which all discriminants share.
+    """
     collection = of_classes.over(0)
-    return discriminant(collection.mixed(of_classes, share))
+    mixed = collection.mixed(of_classes, share)
+    if empty is not None and empty.weight > 0:
+        weight = float(empty.weight / (empty.weight + collection.weight))
+        mixed = empty.mixed(mixed, min(weight, MOST_BACKGROUND))
+    return discriminant(mixed)
 
 
 def choose(sums: SeedSums) -> Choice:

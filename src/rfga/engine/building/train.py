@@ -23,6 +23,7 @@ from rfga.engine.runtime.machine import Runtime
 from rfga.engine.runtime.progress import announcer
 from rfga.files import claimed
 from rfga.methods import BY_PASSES
+from rfga.types import BACKGROUND_FOLDERS, SPLITS, UserError
 
 OF_EPOCHS = {
     *("epochs", "lr", "new_lr_factor", "fast_layers", "momentum", "nesterov", "weight_decay", "schedule"),
@@ -45,6 +46,7 @@ class TrainCommand:
         policy: about an earlier run in the folder.
         loggers: names of those that get every epoch.
         class_name: of the one class of photographs without class folders.
+        background: name of the folder, beside the classes, of photographs without any object.
     """
 
     data: str
@@ -56,6 +58,43 @@ class TrainCommand:
     policy: RunPolicy = field(default_factory=RunPolicy)
     loggers: Sequence[str] = ()
     class_name: str | None = None
+    background: str | None = None
+
+
+def background_folders(config: TrainConfig, given: str | None) -> tuple[str, ...]:
+    """The names of folders without any object, as far as the method can learn from these.
+
+    Raises:
+        UserError: a name is given, and the method cannot.
+
+    Example:
+        >>> background_folders(TrainConfig(method="foreground"), None)
+        ('background', 'empty', 'negative')
+        >>> background_folders(TrainConfig(method="cam"), None)
+        ()
+    """
+    learns = config.method in BY_PASSES or config.foreground
+    if given is None:
+        return BACKGROUND_FOLDERS if learns else ()
+    if not learns:
+        raise UserError(
+            f"expected --background with a method that is solved ({', '.join(BY_PASSES)}) or --foreground, "
+            f"found {config.method}: leave it out"
+        )
+    return (given,)
+
+
+def require_background(dataset: Dataset, given: str | None) -> None:
+    """Refuse a name of which there is no folder with photographs.
+
+    Raises:
+        UserError: there is none.
+    """
+    if given is not None and not any(dataset.background(split) for split in SPLITS):
+        raise UserError(
+            f"expected photographs without any object in a folder {given!r} beside the class folders of "
+            f"{dataset.name!r}, found none: check --background"
+        )
 
 
 def train_and_report(command: TrainCommand, runtime: Runtime | None = None) -> dict[str, Any] | None:
@@ -93,9 +132,13 @@ def _train_in(
         truth = truth or (Path(data["truth"]) if data.get("truth") else None)
         followed = data.get("recipe")
     was_finished = goes_on and run.is_finished
-    dataset = open_dataset(command.data, truth, class_name=command.class_name)
-    source: dict[str, Any] = {"source": command.data, "truth": None if truth is None else str(truth)}
     config = TrainConfig.from_dict(settings)
+    names = background_folders(config, command.background)
+    dataset = open_dataset(command.data, truth, class_name=command.class_name, background=names)
+    require_background(dataset, command.background)
+    source: dict[str, Any] = {"source": command.data, "truth": None if truth is None else str(truth)}
+    if dataset.background("train"):
+        source["background"] = list(names)
     ignored = sorted(OF_EPOCHS & {*command.settings}) if config.method in BY_PASSES else []
     if ignored:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in ignored)

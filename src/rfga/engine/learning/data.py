@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Sampler
 from torch.utils.data import Dataset as TorchDataset
 
 from rfga.data.base import Dataset
-from rfga.data.checks.readable import readable_samples, require_trainable
+from rfga.data.checks.readable import readable_samples, require_trainable, unreadable_images
 from rfga.data.samples import few_of_each, without
 from rfga.data.transforms import Augmentation, EpochSampler, SampleImages
 from rfga.data.truth.readers import truth_notes
@@ -35,6 +35,7 @@ class TrainingData:
     train: Sequence[Sample]
     val: Sequence[Sample]
     skipped: tuple[tuple[str, str], ...]  # image id, reason
+    background: Sequence[Sample] = ()  # to learn from as well, without any object
 
     def record(self) -> dict[str, Any]:
         """What a run's settings say of its data."""
@@ -42,6 +43,7 @@ class TrainingData:
             "name": self.dataset.name,
             "train_photographs": len(self.train),
             "val_photographs": len(self.val),
+            **({"background_photographs": len(self.background)} if self.background else {}),
             "skipped": [{"image": name, "reason": reason} for name, reason in self.skipped],
         }
 
@@ -80,7 +82,22 @@ def read_training_data(
         say(f"skipped {len(skipped) - SKIPPED_SHOWN} more; config.yaml lists them all")
     if train_per_class is not None:
         kept["train"] = few_of_each(kept["train"], train_per_class)
-    return TrainingData(dataset, kept["train"], kept["val"], tuple(skipped))
+    background = readable_background(dataset, runtime)
+    return TrainingData(dataset, kept["train"], kept["val"], tuple(skipped), background)
+
+
+def readable_background(dataset: Dataset, runtime: Runtime) -> Sequence[Sample]:
+    """The photographs of train without any object, but for those that cannot be read, which is told."""
+    samples = dataset.background("train")
+    if not samples:
+        return ()
+    unreadable = runtime.processes.agree(
+        lambda: [(sample.image_id, why) for sample, why in unreadable_images(samples, dataset.check)]
+    )
+    for name, reason in unreadable[:SKIPPED_SHOWN]:
+        announcer(runtime.quiet)(f"skipped {name}: {reason}")
+    lost = {name for name, _ in unreadable}
+    return [sample for sample in samples if sample.image_id not in lost]
 
 
 def checked_samples(

@@ -78,6 +78,7 @@ class Passes:
         self.device = pick_device(runtime.device)
         self.method = method.eval().to(self.device).to(memory_format=torch.channels_last)
         self.data, self.config, self.run, self.runtime = data, config, run, runtime
+        self.samples = [*data.train, *data.background] if data.background else data.train
 
     @reading_explained()
     @torch.no_grad()
@@ -105,13 +106,13 @@ class Passes:
         name = f"look-{index}-{config.image_size}-{processes.rank}.safetensors"
         file = SumsFile(self.run.checkpoint.parent / name)
         total = len(self.method.passes())
-        look = Look(f"look {index + 1} of {total}", passes, self.data.train, config.image_size, file)
+        look = Look(f"look {index + 1} of {total}", passes, self.samples, config.image_size, file)
         self._solve(look)
 
     def _choose_size(self, passes: Sequence[Pass]) -> int:
         """The input's side whose seeds are predicted best in photographs that are left out."""
         base = self.config.image_size
-        few = few_of_each(self.data.train, -(-SAMPLE // len(self.data.dataset.classes)))
+        few = few_of_each(self.samples, -(-SAMPLE // len(self.data.dataset.classes)))
         errors: dict[int, float] = {}
         for factor in SIZES:
             size = round(factor * base)

@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+
+from rfga.data.background import is_background
 from rfga.data.folder_notes import of_two_classes, same_names
 from rfga.data.formats import IMAGE_SUFFIXES, OTHER_PICTURES
 from rfga.data.spelling import nearly_same
 from rfga.data.walk import find_images
 from rfga.engine.localizing.folder_class import FolderClasses
 from rfga.engine.localizing.labels_file import LabelsFile, place, read_lines
-from rfga.types import UserError
+from rfga.types import FloatArray, UserError
 from rfga.untrusted import fitting
 
 
@@ -26,10 +29,20 @@ class Photograph:
     image_id: str  # path relative to the folder that was given, with forward slashes
     path: Path
     folder_class: str | None  # the class whose folder it lies in
+    given: FloatArray | None = field(default=None, compare=False)
+    """Boxes (n, 4) in original pixels that a person has given; none of them: it shows no object."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether a person said that it shows no object."""
+        return self.given is not None and not len(self.given)
 
 
 def find_photographs(
-    paths: Sequence[Path], classes: Sequence[str], outputs: Path | None = None
+    paths: Sequence[Path],
+    classes: Sequence[str],
+    outputs: Path | None = None,
+    background: Sequence[str] = (),
 ) -> list[Photograph]:
     """All photographs that ``paths`` name, in a fixed order; a file named twice counts once.
 
@@ -39,6 +52,7 @@ def find_photographs(
         classes: names that class folders may have.
         outputs: a folder that is passed over where it lies in one of ``paths``: an earlier run may have
             written pictures there.
+        background: names of folders whose photographs show no object.
 
     Raises:
         UserError: a path is not there, nothing is found, or two photographs would share one name.
@@ -47,7 +61,8 @@ def find_photographs(
     places: set[str] = set()
     for path in paths:
         beyond = _below(path, outputs)
-        for photograph in _named_by(path, classes):
+        for named in _named_by(path, classes):
+            photograph = _without_object(named, path, background)
             where = place(photograph.path)  # links stay apart, since each has a class folder
             if where in places or (beyond and where.startswith(beyond)):
                 continue
@@ -96,7 +111,8 @@ def choose_labels(
         given = LabelsFile(Path(wanted), classes)
         chosen = [given.of(p.image_id, p.path) for p in photographs]
         remedy = f"add lines to {wanted}"
-    without = [p.image_id for p, label in zip(photographs, chosen, strict=True) if label is None]
+    pairs = zip(photographs, chosen, strict=True)
+    without = [p.image_id for p, label in pairs if label is None and not p.is_empty]
     if without:
         raise UserError(
             f"expected a class for every photograph, found none for {len(without)} (first {without[0]}): "
@@ -182,6 +198,16 @@ def _named_by(path: Path, classes: Sequence[str]) -> Iterator[Photograph]:
         yield Photograph(path.name, path, folders.of(Path(place(path))))
     else:
         raise UserError(f"expected a photograph, a folder or a list, found nothing at {path}: check the path")
+
+
+def _without_object(photograph: Photograph, top: Path, background: Sequence[str]) -> Photograph:
+    """The photograph, marked where a folder that it lies in, and no class folder, says that it shows none."""
+    if not background or photograph.folder_class is not None:
+        return photograph
+    folders = (top.name, *Path(photograph.image_id).parent.parts)
+    if not any(is_background(name, background) for name in folders):
+        return photograph
+    return replace(photograph, given=np.zeros((0, 4)))
 
 
 def _below(path: Path, outputs: Path | None) -> str:

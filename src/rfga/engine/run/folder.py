@@ -136,6 +136,11 @@ class RunFolder:
         except UserError as error:
             raise UserError(f"{error} (in {path})") from error
 
+    def background_folders(self) -> tuple[str, ...]:
+        """Names of the folders whose photographs count as without any object; none where there were none."""
+        names = self.read_config()[1].get("background")
+        return tuple(map(str, names)) if isinstance(names, list) else ()
+
     def read_classes(self) -> tuple[str, ...]:
         """The class names, in the order of their indices."""
         names = self._read_json("classes.json")
