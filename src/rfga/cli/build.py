@@ -31,6 +31,7 @@ def add(command: ArgumentParser) -> None:
         metavar="NAME",
         help="of photographs that lie in DATA itself, without class folders; by default the folder's name",
     )
+    flags.add_background(command)
     said = {
         "formats": f"joined by commas: {', '.join(FORMATS)}",
         "masks": "write masks too",

@@ -15,7 +15,7 @@ from rfga.engine.evaluating.options import EvaluateCommand
 from rfga.engine.localizing.refiners import REFINER_NAMES
 from rfga.engine.run.config import METHOD_NAMES, POSTHOC_NAMES, RunPolicy, TrainConfig
 from rfga.engine.runtime.machine import Runtime
-from rfga.types import SPLIT_ALIASES, SPLITS, UserError
+from rfga.types import BACKGROUND_FOLDERS, SPLIT_ALIASES, SPLITS, UserError
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -129,6 +129,15 @@ def _is_of(hint: Any, kind: type) -> bool:
 def add_truth(command: ArgumentParser, what: str = "boxes or masks of the split") -> None:
     """Boxes or masks from anywhere."""
     command.add_argument("--truth", type=str | None, default=None, help=f"{what}: {TRUTH_HELP}")
+
+
+def add_background(command: ArgumentParser) -> None:
+    """Photographs without any object."""
+    text = (
+        "folder beside the class folders of photographs without any object; of methods that are solved, "
+        f"{', '.join(BACKGROUND_FOLDERS)} count as such without being named"
+    )
+    command.add_argument("--background", type=str | None, default=None, metavar="NAME", help=text)
 
 
 def add_json(command: ArgumentParser, what: str = "write the numbers there too") -> None:

@@ -18,6 +18,7 @@ def add(command: ArgumentParser) -> None:
     flag("data", type=str, help=flags.DATA_HELP)
     flag("--out", type=str, required=True, help="run folder to make")
     flags.add_truth(command, "boxes or masks of val")
+    flags.add_background(command)
     flag("--config", type=str | None, default=None, help="a recipe: its name or YAML file")
     flag("--set", action="append", type=str, default=[], metavar="KEY=VALUE", help="an option of the method")
     flags.add_settings(command)
@@ -43,6 +44,7 @@ def run(values: dict[str, Any], explicit: set[str]) -> None:
         truth=flags.optional_path(values["truth"]),
         policy=flags.policy_of(values),
         loggers=logger_names(values["logger"]),
+        background=values["background"],
     )
     result = train_and_report(command, flags.runtime_of(values))
     if result is not None:

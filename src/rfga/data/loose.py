@@ -48,9 +48,7 @@ class LoosePhotographs(FolderDataset):
         (('widget',), ['0.png'])
     """
 
-    def __init__(
-        self, root: Path, class_name: str | None = None, background: Collection[str] = ()
-    ) -> None:
+    def __init__(self, root: Path, class_name: str | None = None, background: Collection[str] = ()) -> None:
         self._class_name = class_key(class_name or root.resolve().name or "object")
         super().__init__(root, background=background)
         self.notes = (

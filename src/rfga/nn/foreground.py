@@ -136,7 +136,7 @@ def background_sums(vectors: Tensor) -> SeedSums:
         >>> sums.moment.tolist(), sums.weight.item()
         ([-3.0, -1.0], 1.0)
     """
-    signs = -torch.ones(vectors.shape[:2], dtype=vectors.dtype, device=vectors.device)
+    signs = -torch.ones(vectors.shape[:2], dtype=torch.float64, device=vectors.device)
     return seed_sums(vectors, -signs / vectors.shape[1], signs)
 
 

@@ -17,6 +17,7 @@ from rfga.files import claimed, held_in
 from rfga.types import UserError
 
 SIZES_HW = ((48, 80), (70, 50), (64, 64))
+SOLVED = ["--backbone", "test_resnet", "--weights", "none", "--device", "cpu", "--workers", "0", "--quiet"]
 QUICK = [
     *("--backbone", "test_resnet", "--weights", "none", "--epochs", "1", "--image-size", "64"),
     *("--batch-size", "6", "--device", "cpu", "--workers", "0", "--quiet"),
@@ -176,3 +177,20 @@ def test_two_at_once_in_one_folder(
         assert main(["build", str(photographs), "--out", str(tmp_path / "boxes"), *QUICK]) == 1
     assert "expected one rfga build at a time in" in capsys.readouterr().err
     assert held_in(tmp_path / "boxes") == []
+
+
+def test_photographs_without_any_object(tmp_path: Path) -> None:
+    """No class, no box, learned from; and the run knows of them when it is used."""
+    root = write_photographs(tmp_path / "all")
+    (root / "val" / "green").rename(root / "val" / "empty")
+    out = tmp_path / "out"
+    assert main(["build", str(root), "--out", str(out), *SOLVED, "--image-size", "64"]) == 0
+    coco = json.loads((out / "boxes/coco.json").read_text())
+    empty = {image["id"] for image in coco["images"] if "/empty/" in image["file_name"]}
+    assert len(empty) == 6
+    assert not empty & {annotation["image_id"] for annotation in coco["annotations"]}
+    assert all(image.get("reviewed", False) == (image["id"] in empty) for image in coco["images"])
+    assert [category["name"] for category in coco["categories"]] == ["green", "red"]
+    told = json.loads((out / "boxes/summary.json").read_text())
+    assert (told["inputs"], told["reviewed"], told["class_from"]) == (24, 6, {"folder": 18})
+    assert not [name for name in told["nothing_found"] if "empty" in name]

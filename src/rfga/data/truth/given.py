@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from rfga.types import FloatArray
 
 
@@ -14,12 +12,13 @@ class Given:
     """The boxes that a person gave a photograph; none at all say that it shows no object.
 
     Example:
-        >>> Given().is_empty, Given(np.array([[1.0, 2.0, 30.0, 40.0]]), ("cat",)).is_empty
+        >>> import numpy as np
+        >>> Given(np.zeros((0, 4))).is_empty, Given(np.array([[1.0, 2.0, 30.0, 40.0]])).is_empty
         (True, False)
     """
 
-    boxes: FloatArray = np.zeros((0, 4))  # noqa: RUF009
-    classes: tuple[str, ...] = ()  # name of each box's class; empty where none is told
+    boxes: FloatArray  # (n, 4) edges in original pixels
+    classes: tuple[str, ...] = ()  # the name of each box's class; empty where none is told
 
     @property
     def is_empty(self) -> bool:

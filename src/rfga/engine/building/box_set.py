@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,15 @@ import numpy as np
 
 from rfga.data import locate_dataset, open_dataset
 from rfga.data.base import Dataset
+from rfga.data.truth.given import Given
 from rfga.engine.building.data_check import CheckCommand, check_data, write_check
 from rfga.engine.building.stopwatch import Stopwatch
-from rfga.engine.building.train import TrainCommand, train_and_report
+from rfga.engine.building.train import (
+    TrainCommand,
+    background_folders,
+    require_background,
+    train_and_report,
+)
 from rfga.engine.building.verdict import Verdict, verdict_of
 from rfga.engine.localizing.estimate import estimated_for
 from rfga.engine.localizing.inputs import Photograph
@@ -24,14 +31,14 @@ from rfga.engine.localizing.localizer import Localizer
 from rfga.engine.localizing.options import LocalizeOptions
 from rfga.engine.localizing.refiners import load_refiner
 from rfga.engine.localizing.review_sheet import REVIEW_NAME
-from rfga.engine.run.config import RunPolicy
+from rfga.engine.run.config import RunPolicy, TrainConfig
 from rfga.engine.run.folder import RunFolder
 from rfga.engine.runtime.devices import pick_device
 from rfga.engine.runtime.machine import Runtime
 from rfga.engine.runtime.progress import announcer
 from rfga.engine.thresholds.threshold import FIXED, threshold_sentence
 from rfga.files import claimed, held_in, make_folder, remove_leftovers, write_json
-from rfga.types import SPLITS, UserError
+from rfga.types import NO_CLASS, SPLITS, UserError
 
 CHECK, RUN, BOXES = "check", "run", "boxes"
 """The stages' folders below the one that is built."""
@@ -55,6 +62,7 @@ class BuildCommand:
         localize: what is written of every photograph.
         overwrite: start anew, instead of going on where an earlier call stopped.
         class_name: of the one class of photographs without class folders; by default their folder's name.
+        background: name of the folder, beside the classes, of photographs without any object.
     """
 
     data: str
@@ -65,6 +73,7 @@ class BuildCommand:
     localize: LocalizeOptions = field(default_factory=LocalizeOptions)
     overwrite: bool = False
     class_name: str | None = None
+    background: str | None = None
 
 
 @dataclass(frozen=True)
@@ -114,21 +123,24 @@ def build_boxes(command: BuildCommand, runtime: Runtime | None = None) -> Built:
             that cannot work; a single bad photograph is recorded instead.
     """
     runtime = runtime or Runtime()
-    dataset = open_dataset(command.data, command.truth, class_name=command.class_name)
+    config = TrainConfig.from_dict({"method": BUILD_METHOD, **command.settings})
+    names = background_folders(config, command.background)
+    dataset = open_dataset(command.data, command.truth, class_name=command.class_name, background=names)
+    require_background(dataset, command.background)
     refined = command.localize
     load_refiner(refined.refine, refined.sam_weights, pick_device(runtime.device))  # now, not after training
     _prepare(command)
     with claimed(command.out, "rfga build"):
         for folder in (command.out, command.out / CHECK):
             remove_leftovers(folder)
-        return _build(command, dataset, runtime)
+        return _build(command, dataset, names, runtime)
 
 
-def _build(command: BuildCommand, dataset: Dataset, runtime: Runtime) -> Built:
+def _build(command: BuildCommand, dataset: Dataset, names: Sequence[str], runtime: Runtime) -> Built:
     say, watch = announcer(runtime.quiet), Stopwatch()
     policy = RunPolicy(resume=not command.overwrite, overwrite=command.overwrite)
     say("1 of 3: checking the photographs")
-    checked, findings = _check(command, runtime)
+    checked, findings = _check(command, names, runtime)
     watch.stop("check")
     say(f"2 of 3: learning ({checked})")
     settings = {"method": BUILD_METHOD, **command.settings}
@@ -142,6 +154,7 @@ def _build(command: BuildCommand, dataset: Dataset, runtime: Runtime) -> Built:
             truth=command.truth,
             policy=policy,
             class_name=command.class_name,
+            background=command.background,
         ),
         runtime,
     )
@@ -182,12 +195,15 @@ def photographs_of(dataset: Dataset, data: str) -> list[Photograph]:
     _, root = locate_dataset(data)
     found: dict[str, Photograph] = {}
     for split in SPLITS:
-        for sample in dataset.samples(split):
+        for sample in chain(dataset.samples(split), dataset.background(split)):
             if root is not None and sample.path.is_relative_to(root):
                 name = sample.path.relative_to(root).as_posix()
             else:
                 name = f"{split}/{sample.image_id}"
-            found.setdefault(name, Photograph(name, sample.path, dataset.classes[sample.label]))
+            if sample.label == NO_CLASS:
+                found.setdefault(name, Photograph(name, sample.path, None, Given(np.zeros((0, 4)))))
+            else:
+                found.setdefault(name, Photograph(name, sample.path, dataset.classes[sample.label]))
     missing = [name for name, photograph in found.items() if not photograph.path.is_file()]
     if found and len(missing) == len(found):
         raise UserError(
@@ -210,7 +226,7 @@ def least_sure(boxes: Path, classes: Sequence[str]) -> list[tuple[str, float, in
     with (boxes / JOURNAL).open(encoding="utf-8") as lines:
         for line in lines:
             held = json.loads(line)
-            if "id" in held:
+            if "id" in held and not held.get("reviewed"):
                 scores.setdefault(held["label"], []).append(max(held["scores"], default=0.0))
     rows = [(classes[label], float(np.mean(found)), len(found)) for label, found in scores.items()]
     return sorted(rows, key=lambda row: row[1])[:LOOK_FIRST]
@@ -227,8 +243,8 @@ def _prepare(command: BuildCommand) -> None:
         )
 
 
-def _check(command: BuildCommand, runtime: Runtime) -> tuple[str, int]:
-    found = check_data(CheckCommand(command.data, command.truth, quiet=runtime.quiet))
+def _check(command: BuildCommand, names: Sequence[str], runtime: Runtime) -> tuple[str, int]:
+    found = check_data(CheckCommand(command.data, command.truth, quiet=runtime.quiet, background=names))
     write_check(found, command.out / CHECK / "check.html")
     write_json(command.out / CHECK / "check.json", found.as_json())
     return found.verdict, found.counts["error"] + found.counts["warning"]

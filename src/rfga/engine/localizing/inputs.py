@@ -15,10 +15,11 @@ from rfga.data.background import is_background
 from rfga.data.folder_notes import of_two_classes, same_names
 from rfga.data.formats import IMAGE_SUFFIXES, OTHER_PICTURES
 from rfga.data.spelling import nearly_same
+from rfga.data.truth.given import Given
 from rfga.data.walk import find_images
 from rfga.engine.localizing.folder_class import FolderClasses
 from rfga.engine.localizing.labels_file import LabelsFile, place, read_lines
-from rfga.types import FloatArray, UserError
+from rfga.types import UserError
 from rfga.untrusted import fitting
 
 
@@ -29,13 +30,12 @@ class Photograph:
     image_id: str  # path relative to the folder that was given, with forward slashes
     path: Path
     folder_class: str | None  # the class whose folder it lies in
-    given: FloatArray | None = field(default=None, compare=False)
-    """Boxes (n, 4) in original pixels that a person has given; none of them: it shows no object."""
+    given: Given | None = field(default=None, compare=False)  # its boxes by a person
 
     @property
     def is_empty(self) -> bool:
         """Whether a person said that it shows no object."""
-        return self.given is not None and not len(self.given)
+        return self.given is not None and self.given.is_empty
 
 
 def find_photographs(
@@ -207,7 +207,7 @@ def _without_object(photograph: Photograph, top: Path, background: Sequence[str]
     folders = (top.name, *Path(photograph.image_id).parent.parts)
     if not any(is_background(name, background) for name in folders):
         return photograph
-    return replace(photograph, given=np.zeros((0, 4)))
+    return replace(photograph, given=Given(np.zeros((0, 4))))
 
 
 def _below(path: Path, outputs: Path | None) -> str:

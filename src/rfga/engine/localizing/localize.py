@@ -27,6 +27,7 @@ from rfga.engine.localizing.refiners import NO_REFINER, load_refiner
 from rfga.engine.localizing.review_sheet import write_review_sheet
 from rfga.engine.localizing.stream import Stream, Todo
 from rfga.engine.run.config import RunPolicy
+from rfga.engine.run.folder import RunFolder
 from rfga.engine.run.options import resolve
 from rfga.engine.runtime.joining import joined
 from rfga.engine.runtime.machine import Runtime
@@ -47,7 +48,7 @@ class Summary:
     done: int
     skipped: int  # done by an earlier run that this one went on with
     failed: dict[str, str]  # image id -> reason
-    without_box: int  # of those done or skipped: nothing above the threshold
+    without_box: int  # of those done or skipped: nothing above the threshold, and no person said so
     warnings: dict[str, int] = field(default_factory=dict)  # of those done or skipped: how many have each
     # How many inputs have the class to look for from their folder, from a file, or as the most probable one.
     class_from: dict[str, int] = field(default_factory=dict, compare=False)
@@ -55,6 +56,7 @@ class Summary:
     # Photographs whose names leave no room for an ending -> their pictures; maps and masks are called alike.
     shorter_names: dict[str, str] = field(default_factory=dict, compare=False)
     nothing_found: tuple[str, ...] = ()  # image ids of those without a box
+    reviewed: int = 0  # of those done or skipped: a person gave their boxes, or said that there is none
 
 
 def localize_paths(command: LocalizeCommand, runtime: Runtime | None = None) -> Summary:
@@ -75,7 +77,8 @@ def _localize_paths(command: LocalizeCommand, runtime: Runtime) -> Summary:
         normalisation=command.normalisation,
         maps_from=command.maps_from,
     )
-    photographs = find_photographs(command.paths, localizer.classes, outputs=command.out)
+    background = RunFolder(command.run).background_folders()
+    photographs = find_photographs(command.paths, localizer.classes, command.out, background)
     threshold = localizer.threshold if given is None else Threshold(given, FIXED)
     if given is None and threshold.source == FIXED:  # the run knows none for these maps
         earlier, plain = command.out if command.policy.resume else None, localizer
@@ -131,7 +134,9 @@ def localize(
     ids = [photograph.image_id for photograph in photographs]
     labels = choose_labels(photographs, options.labels, localizer.classes)
     known: dict[str, Any] = {
-        "class_from": class_sources(labels, options.labels),
+        "class_from": class_sources(
+            [label for label, p in zip(labels, photographs, strict=True) if not p.is_empty], options.labels
+        ),
         "notes": tuple(input_notes(photographs, localizer.classes, options.labels)),
         "shorter_names": shorter_names(ids),
     }
@@ -191,7 +196,8 @@ def _begin(
 def _summary(journal: Journal, ids: Sequence[str], before: Sequence[bool]) -> Summary:
     """What became of the photographs, now that all processes have done."""
     journal.take_parts()
-    nothing_found = tuple(found.image_id for found in journal.predictions(ids) if not len(found.boxes))
+    kept = [(found.image_id, found.reviewed, len(found.boxes)) for found in journal.predictions(ids)]
+    nothing_found = tuple(image_id for image_id, reviewed, count in kept if not (count or reviewed))
     return Summary(
         inputs=len(ids),
         done=len(ids) - sum(before) - len(journal.failures),
@@ -200,6 +206,7 @@ def _summary(journal: Journal, ids: Sequence[str], before: Sequence[bool]) -> Su
         without_box=len(nothing_found),
         warnings=dict(Counter(text for found in journal.predictions(ids) for text in found.warnings)),
         nothing_found=nothing_found,
+        reviewed=sum(reviewed for _, reviewed, _ in kept),
     )
 
 
