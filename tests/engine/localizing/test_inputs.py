@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from rfga.data.folder import FolderDataset
 from rfga.data.images import read_image
+from rfga.data.truth.given import Given
 from rfga.engine.localizing.inputs import (
     Photograph,
     choose_labels,
@@ -104,9 +107,12 @@ def photographs(**classes: str | None) -> list[Photograph]:
 def test_labels_by_default_are_those_of_the_folders_of_each_that_has_one() -> None:
     assert choose_labels(photographs(a="dog", b="cat"), None, CLASSES) == [1, 0]
     assert choose_labels(photographs(a="dog", b=None), None, CLASSES) == [1, None]
-    assert class_sources([1, None, 0], None) == {"folder": 2, "predicted": 1}
-    assert class_sources([None, None], "predicted") == {"predicted": 2}
-    assert class_sources([1, 0], "labels.csv") == {"file": 2}
+    three = [Photograph(name, Path(name), None) for name in ("a.jpg", "b.jpg", "c.jpg")]
+    assert class_sources(three, [1, None, 0], None) == {"folder": 2, "predicted": 1}
+    assert class_sources(three[:2], [None, None], "predicted") == {"predicted": 2}
+    assert class_sources(three[:2], [1, 0], "labels.csv") == {"file": 2}
+    empty = replace(three[0], given=Given(np.zeros((0, 4))))
+    assert class_sources([empty, three[1]], [None, 0], None) == {"folder": 1}
     assert choose_labels(photographs(a="dog"), "predicted", CLASSES) == [None]
     with pytest.raises(UserError, match=r"found none for 1 \(first b\.png\): use --labels predicted, or put"):
         choose_labels(photographs(a="dog", b=None), "folder", CLASSES)

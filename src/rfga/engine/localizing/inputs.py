@@ -121,15 +121,21 @@ def choose_labels(
     return chosen
 
 
-def class_sources(labels: Sequence[int | None], wanted: str | None) -> dict[str, int]:
+def class_sources(
+    photographs: Sequence[Photograph], labels: Sequence[int | None], wanted: str | None
+) -> dict[str, int]:
     """Where the classes that ``choose_labels`` chose come from, and of how many photographs each.
 
+    Those without any object have none.
+
     Example:
-        >>> class_sources([1, None, 0], None)
+        >>> cat = Photograph("cat/a.jpg", Path("cat/a.jpg"), "cat")
+        >>> class_sources([cat, cat, cat], [1, None, 0], None)
         {'folder': 2, 'predicted': 1}
     """
     given = "folder" if wanted in (None, "folder", "predicted") else "file"
-    counts = Counter("predicted" if label is None else given for label in labels)
+    pairs = zip(photographs, labels, strict=True)
+    counts = Counter("predicted" if label is None else given for p, label in pairs if not p.is_empty)
     return dict(sorted(counts.items()))
 
 

@@ -134,9 +134,7 @@ def localize(
     ids = [photograph.image_id for photograph in photographs]
     labels = choose_labels(photographs, options.labels, localizer.classes)
     known: dict[str, Any] = {
-        "class_from": class_sources(
-            [label for label, p in zip(labels, photographs, strict=True) if not p.is_empty], options.labels
-        ),
+        "class_from": class_sources(photographs, labels, options.labels),
         "notes": tuple(input_notes(photographs, localizer.classes, options.labels)),
         "shorter_names": shorter_names(ids),
     }
