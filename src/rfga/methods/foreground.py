@@ -13,8 +13,15 @@ from torch.nn import functional as F
 from rfga.backbones.base import Backbone
 from rfga.methods.base import Batch, Method, Pass, ScoreMaps, Sums, labels_or_top, unit_range
 from rfga.methods.cam import RidgeCAM
-from rfga.nn.discriminants import UNSURE_RATIO, Choice, choose, discriminants, judged
-from rfga.nn.foreground import SeedSums, background_sums, place_vectors, seed_sums, seeds
+from rfga.nn.discriminants import UNSURE_RATIO, Choice, choose, judged, mixed_sums
+from rfga.nn.foreground import (
+    SeedSums,
+    background_sums,
+    discriminant,
+    place_vectors,
+    seed_sums,
+    seeds,
+)
 from rfga.nn.guided_filter import guided_filter
 from rfga.nn.self_similarity import spread_along
 
@@ -82,6 +89,7 @@ class Foreground(Method):
         self.register_buffer("discriminants", torch.zeros(num_classes, 1 + sum(self._widths)))
         self.register_buffer("levels", torch.full((1,), LEVEL if level is None else level))
         self.choice: Choice | None = None
+        self.mixed: SeedSums | None = None  # what the discriminants were solved from
         self._folds = FOLDS if num_classes <= MANY_CLASSES else 2
 
     def state_dict(self, *args: Any, **kwargs: Any) -> Any:
@@ -128,16 +136,18 @@ class Foreground(Method):
         labels = labels_or_top(found.logits, labels)
         vectors = place_vectors(stages, self._grid_hw(stages))
         values = torch.einsum("bpd,bnd->bnp", vectors, self.discriminants[labels].to(vectors.dtype))
-        maps = values.reshape(*values.shape[:2], *self._grid_hw(stages)).clamp(-1, 1)
-        if self.tighten:
-            maps = self._tightened(maps, images)
-        return ScoreMaps(found.logits, self._as_share(maps), labels)
+        maps = self.outlined(values.reshape(*values.shape[:2], *self._grid_hw(stages)), images)
+        return ScoreMaps(found.logits, as_share(maps, self.levels[0]), labels)
 
-    def _as_share(self, maps: Tensor) -> Tensor:
-        """Values of the discriminant as shares in [0, 1] that are a half at the level."""
-        above_level = maps - self.levels[0]
-        below, above = above_level / (1 + self.levels[0]), above_level / (1 - self.levels[0])
-        return (0.5 + 0.5 * torch.where(above_level < 0, below, above)).clamp(0, 1)
+    def places(self, images: Tensor) -> tuple[Tensor, tuple[int, int]]:
+        """What discriminants see of normalised ``images``: (B, N, D), and the grid of the N places."""
+        stages = self._centred(images)
+        return place_vectors(stages, self._grid_hw(stages)), self._grid_hw(stages)
+
+    def outlined(self, values: Tensor, images: Tensor) -> Tensor:
+        """Values of discriminants (B, n, h, w) as maps of ``images``, in [-1, 1]."""
+        maps = values.clamp(-1, 1)
+        return self._tightened(maps, images) if self.tighten else maps
 
     def _tightened(self, maps: Tensor, images: Tensor) -> Tensor:
         """On a grid of half the image's side, with edges where the photograph has them."""
@@ -237,6 +247,19 @@ class Foreground(Method):
         self.choice = (
             choose(every) if self.kind == "auto" else judged(every, 1.0 * (self.kind == "collection"))
         )
-        self.discriminants.copy_(discriminants(every.over(1), self.choice.share, empty))
+        self.mixed = mixed_sums(every.over(1), self.choice.share, empty)
+        self.discriminants.copy_(discriminant(self.mixed))
         if self.level is None:
             self.levels.fill_(LEVEL if self.choice.share == 1 else CLASS_LEVEL)
+
+
+def as_share(maps: Tensor, level: Tensor) -> Tensor:
+    """Values of a discriminant, in [-1, 1], as shares of object in [0, 1] that are a half at the level.
+
+    Example:
+        >>> as_share(torch.tensor([-1.0, 0.2, 0.6, 1.0]), torch.tensor(0.2))
+        tensor([0.0000, 0.5000, 0.7500, 1.0000])
+    """
+    above_level = maps - level
+    below, above = above_level / (1 + level), above_level / (1 - level)
+    return (0.5 + 0.5 * torch.where(above_level < 0, below, above)).clamp(0, 1)

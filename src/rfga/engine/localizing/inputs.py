@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -9,13 +10,11 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
-import numpy as np
-
 from rfga.data.background import is_background
 from rfga.data.folder_notes import of_two_classes, same_names
 from rfga.data.formats import IMAGE_SUFFIXES, OTHER_PICTURES
 from rfga.data.spelling import nearly_same
-from rfga.data.truth.given import Given
+from rfga.data.truth.given import NOTHING_HERE, Given
 from rfga.data.walk import find_images
 from rfga.engine.localizing.folder_class import FolderClasses
 from rfga.engine.localizing.labels_file import LabelsFile, place, read_lines
@@ -139,6 +138,12 @@ def class_sources(
     return dict(sorted(counts.items()))
 
 
+def given_fingerprint(photographs: Sequence[Photograph]) -> str | None:
+    """The same for the same boxes by a person; None where there are none."""
+    told = [(p.image_id, p.given.boxes.tolist(), p.given.classes) for p in photographs if p.given is not None]
+    return hashlib.sha256(repr(told).encode(errors="replace")).hexdigest()[:16] if told else None
+
+
 def shorter_names(image_ids: Sequence[str]) -> dict[str, str]:
     """The pictures of photographs whose names leave no room for an ending."""
     pictures = ((name, fitting(name, ".jpg")) for name in image_ids)
@@ -213,7 +218,7 @@ def _without_object(photograph: Photograph, top: Path, background: Sequence[str]
     folders = (top.name, *Path(photograph.image_id).parent.parts)
     if not any(is_background(name, background) for name in folders):
         return photograph
-    return replace(photograph, given=Given(np.zeros((0, 4))))
+    return replace(photograph, given=NOTHING_HERE)
 
 
 def _below(path: Path, outputs: Path | None) -> str:

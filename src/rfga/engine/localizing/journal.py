@@ -28,6 +28,17 @@ def journal_parts(folder: Path) -> list[Path]:
     return sorted(folder.glob(_PARTS))
 
 
+def held_settings(folder: Path) -> dict[str, Any]:
+    """The settings that the journal in ``folder`` was begun with; none where there is no whole one."""
+    try:
+        with (folder / FILE_NAME).open("rb") as lines:
+            held = json.loads(lines.readline())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    settings = held.get("settings") if isinstance(held, dict) else None
+    return settings if isinstance(settings, dict) else {}
+
+
 class Journal:
     """Predictions and failures, appended one line at a time; a line cut short by a kill is dropped.
 

@@ -16,6 +16,7 @@ from rfga.engine.localizing.inputs import (
     choose_labels,
     class_sources,
     find_photographs,
+    given_fingerprint,
     input_notes,
     shorter_names,
 )
@@ -141,7 +142,7 @@ def localize(
     refine = load_refiner(options.refine, options.sam_weights, localizer.device)
     if options.second_look:
         localizer = localizer.with_second_look(options.max_boxes)
-    settings, processes = _settings(localizer, options), runtime.processes
+    settings, processes = settings_of(localizer, options, photographs), runtime.processes
     processes.require_same("photographs and settings", [*ids, json.dumps(settings)])
 
     def write_one(prediction: Prediction, path: Path) -> None:
@@ -238,9 +239,13 @@ def _facts(localizer: Localizer, summary: Summary) -> list[tuple[str, str]]:
     return facts + [(f"warning {text}", str(count)) for text, count in summary.warnings.items()]
 
 
-def _settings(localizer: Localizer, options: LocalizeOptions) -> dict[str, Any]:
+def settings_of(
+    localizer: Localizer, options: LocalizeOptions, photographs: Sequence[Photograph]
+) -> dict[str, Any]:
     """What decides the output; it stands in summary.json, and a run that goes on must agree with it."""
+    given = given_fingerprint(photographs)
     return {
+        **({} if given is None else {"given": given}),
         "method": localizer.config.method,
         "model": localizer.fingerprint,
         "maps_from": localizer.maps,
