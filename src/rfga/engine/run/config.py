@@ -37,7 +37,7 @@ class TrainConfig:
         epochs: passes over the training photographs.
         train_per_class: train on that many photographs of each class at most, chosen by name; else on all.
         image_size: side in pixels of the square that the network sees.
-        output_stride: pixels of the image per pixel of the score map.
+        output_stride: pixels of the image per pixel of the score map; by default 16, or a transformer's own.
         batch_size: photographs per step and device.
         lr: learning rate of the pretrained weights.
         new_lr_factor: how many times faster new layers learn.
@@ -72,7 +72,7 @@ class TrainConfig:
     epochs: int = 10
     train_per_class: int | None = None
     image_size: int = 224
-    output_stride: int = 16
+    output_stride: int | None = None
     batch_size: int = 32
     lr: float = 0.001
     new_lr_factor: float = 10.0
@@ -110,7 +110,7 @@ class TrainConfig:
         twice = self.foreground and self.method in SHARES_OF_OBJECT
         _require(self, "foreground", not twice, f"off for the method {self.method}, which has it already")
         for name in ("epochs", "image_size", "output_stride", "batch_size"):
-            _require(self, name, getattr(self, name) >= 1, "at least 1")
+            _require(self, name, getattr(self, name) is None or getattr(self, name) >= 1, "at least 1")
         _require(self, "image_size", self.image_size <= MOST_SIDE_PIXELS, f"at most {MOST_SIDE_PIXELS}")
         for name in ("lr", "new_lr_factor"):
             _require(self, name, 0 < getattr(self, name) < inf, "above 0 and finite")
