@@ -110,3 +110,10 @@ class Prediction:
     score_map: FloatArray | None  # (224, 224) float64 in [0, 1]; None where it was not kept
     threshold: float  # in [0, 1], as a fraction of the map's maximum
     warnings: tuple[str, ...] = ()  # what a person should look at, such as several objects in the photograph
+    box_labels: tuple[int, ...] | None = None  # (n,) class index of each box; None: all ``label``
+    reviewed: bool = False  # a person says that the photograph holds these boxes and no others; scores are 1
+
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """(n,) class index of each box."""
+        return (self.label,) * len(self.boxes) if self.box_labels is None else self.box_labels

@@ -89,6 +89,8 @@ class Journal:
                 "scores": prediction.scores.tolist(),
                 "threshold": prediction.threshold,
                 "warnings": prediction.warnings,
+                "box_labels": prediction.box_labels,
+                "reviewed": prediction.reviewed,
             }
         )
         self._note(prediction.image_id, start)
@@ -105,18 +107,7 @@ class Journal:
                 if image_id not in self:
                     continue
                 lines.seek(self._begins[self._numbers[image_id]])
-                held = json.loads(lines.readline())
-                yield Prediction(
-                    image_id=held["id"],
-                    size_hw=(held["size_hw"][0], held["size_hw"][1]),
-                    label=held["label"],
-                    probability=held["probability"],
-                    boxes=np.array(held["boxes"], dtype=np.float64).reshape(-1, 4),
-                    scores=np.array(held["scores"], dtype=np.float64),
-                    score_map=None,
-                    threshold=held["threshold"],
-                    warnings=tuple(held["warnings"]),
-                )
+                yield _prediction(json.loads(lines.readline()))
 
     def take_parts(self) -> None:
         """Take over the parts of processes that have all done, in the order of the photographs."""
@@ -202,3 +193,20 @@ class Journal:
     ) -> None:
         with suppress(OSError):  # every line was handed over when it was written, or its failure told
             self._stream.close()
+
+
+def _prediction(held: dict[str, Any]) -> Prediction:
+    box_labels = held.get("box_labels")
+    return Prediction(
+        image_id=held["id"],
+        size_hw=(held["size_hw"][0], held["size_hw"][1]),
+        label=held["label"],
+        probability=held["probability"],
+        boxes=np.array(held["boxes"], dtype=np.float64).reshape(-1, 4),
+        scores=np.array(held["scores"], dtype=np.float64),
+        score_map=None,
+        threshold=held["threshold"],
+        warnings=tuple(held["warnings"]),
+        box_labels=None if box_labels is None else tuple(box_labels),
+        reviewed=held.get("reviewed", False),
+    )

@@ -10,7 +10,7 @@ from rfga.files import replacing
 from rfga.output.export.checked import checked
 from rfga.types import Prediction
 
-CSV_COLUMNS = ("image", "class", "x0", "y0", "x1", "y1", "score", "threshold")
+CSV_COLUMNS = ("image", "class", "x0", "y0", "x1", "y1", "score", "threshold", "source")
 
 
 def write_csv(
@@ -20,6 +20,8 @@ def write_csv(
     file_names: Mapping[str, str] | None = None,
 ) -> Path:
     """Write ``boxes.csv``: one line a box, edges in original pixels; an image without a box has no line.
+
+    ``source`` is ``person`` where a person made or confirmed the box, else ``found``.
 
     Arguments, result and errors are those of `rfga.output.export.coco.write_coco`.
     """
@@ -33,6 +35,8 @@ def write_csv(
         writer.writerow(CSV_COLUMNS)
         for prediction in checked(predictions, len(classes)):
             name = prediction.image_id if file_names is None else file_names[prediction.image_id]
-            for box, score in zip(prediction.boxes.tolist(), prediction.scores.tolist(), strict=True):
-                writer.writerow([name, classes[prediction.label], *box, score, prediction.threshold])
+            source = "person" if prediction.reviewed else "found"
+            boxes, scores = prediction.boxes.tolist(), prediction.scores.tolist()
+            for box, score, label in zip(boxes, scores, prediction.labels, strict=True):
+                writer.writerow([name, classes[label], *box, score, prediction.threshold, source])
     return path

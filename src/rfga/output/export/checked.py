@@ -31,10 +31,12 @@ def checked(predictions: Iterable[Prediction], class_count: int) -> Iterator[Pre
 
 def _problem(prediction: Prediction, class_count: int) -> str:
     boxes, (height, width) = prediction.boxes, prediction.size_hw
-    if not 0 <= prediction.label < class_count:
-        return f"class index {prediction.label} of {class_count} classes"
-    if boxes.ndim != 2 or boxes.shape[1] != 4 or prediction.scores.shape != (len(boxes),):
-        return f"boxes of shape {boxes.shape} with scores of shape {prediction.scores.shape}"
+    wrong = [label for label in (prediction.label, *prediction.labels) if not 0 <= label < class_count]
+    if wrong:
+        return f"class index {wrong[0]} of {class_count} classes"
+    shapes = (prediction.scores.shape, (len(prediction.labels),))
+    if boxes.ndim != 2 or boxes.shape[1] != 4 or shapes != ((len(boxes),),) * 2:
+        return f"boxes of shape {boxes.shape} with scores of shape {shapes[0]} and {shapes[1][0]} classes"
     if not (np.isfinite(boxes).all() and np.isfinite(prediction.scores).all()):
         return "a number that is not finite"
     low, high = boxes[:, :2], boxes[:, 2:]

@@ -20,6 +20,8 @@ from rfga.types import ByteArray, FloatArray, Prediction
 from rfga.untrusted import fitting
 
 INFO = {"description": "boxes by rfga"}
+BY_PERSON = {"source": "person", "reviewed": True}
+"""What an annotation says beside its score of 1 where a person made or confirmed its box."""
 
 
 def write_coco(
@@ -33,6 +35,9 @@ def write_coco(
     Where ``out_folder`` holds the mask of a photograph, each annotation has the mask's pixels in its box: as
     polygons (``segmentation``) and as compressed runs (``rle``), which stand for the same pixels; ``area``
     counts them. Otherwise ``area`` is that of the box.
+
+    A photograph that a person has looked at has ``"reviewed": true``, as has each of its annotations, beside
+    ``"source": "person"``.
 
     Args:
         predictions: read once, one at a time; boxes in original pixels.
@@ -51,12 +56,30 @@ def write_coco(
         >>> json.loads(path.read_text())["annotations"][0]["bbox"]
         [10.0, 5.0, 20.0, 20.0]
     """
-    path = out_folder / "coco.json"
+    return write_coco_file(out_folder / "coco.json", predictions, classes, out_folder / MASKS, file_names)
+
+
+def write_coco_file(
+    path: Path,
+    predictions: Iterable[Prediction],
+    classes: Sequence[str],
+    masks: Path,
+    file_names: Mapping[str, str] | None = None,
+) -> Path:
+    """As `write_coco`, to a file of another name.
+
+    Args:
+        path: the file.
+        predictions: see `write_coco`.
+        classes: see `write_coco`.
+        masks: the folder of masks, which need not be there.
+        file_names: see `write_coco`.
+    """
     with (
         replacing(path) as temporary,
         temporary.open("w", encoding="utf-8") as stream,
         # Annotations follow the images in the file, so they wait on the disk rather than in memory.
-        tempfile.TemporaryFile("w+", encoding="utf-8", dir=out_folder) as waiting,
+        tempfile.TemporaryFile("w+", encoding="utf-8", dir=path.parent) as waiting,
     ):
         categories = [{"id": index + 1, "name": name} for index, name in enumerate(classes)]
         stream.write(f'{{"info": {_json(INFO)},\n"categories": {_json(categories)},\n"images": [')
@@ -65,12 +88,15 @@ def write_coco(
             name = prediction.image_id if file_names is None else file_names[prediction.image_id]
             height, width = prediction.size_hw
             image = {"id": image_id, "file_name": name, "width": width, "height": height}
+            image |= {"reviewed": True} if prediction.reviewed else {}
             stream.write((",\n" if image_id > 1 else "\n") + _json(image))
-            mask = _mask(out_folder / MASKS / fitting(prediction.image_id, ".png"))
-            for box, score in zip(prediction.boxes, prediction.scores, strict=True):
+            # The mask is of what was found, and no person drew it.
+            mask = None if prediction.reviewed else _mask(masks / fitting(prediction.image_id, ".png"))
+            for box, score, label in zip(prediction.boxes, prediction.scores, prediction.labels, strict=True):
                 annotation_id += 1
-                ids = {"id": annotation_id, "image_id": image_id, "category_id": prediction.label + 1}
-                annotation = _json(ids | _annotation(box, float(score), mask))
+                ids = {"id": annotation_id, "image_id": image_id, "category_id": label + 1}
+                by = BY_PERSON if prediction.reviewed else {}
+                annotation = _json(ids | _annotation(box, float(score), mask) | by)
                 waiting.write((",\n" if annotation_id > 1 else "\n") + annotation)
         stream.write('],\n"annotations": [')
         waiting.seek(0)

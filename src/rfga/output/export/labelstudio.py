@@ -33,7 +33,8 @@ def write_labelstudio(
 
     Photographs are named as Label Studio serves local files: give it the folder that was localized as
     LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT, and its class folders as local storage. Boxes are percentages of
-    width and height. A photograph without a box is a task with an empty prediction.
+    width and height. A photograph without a box is a task with an empty prediction. What a person has
+    looked at is an annotation (``ground_truth``) instead of a prediction.
 
     Arguments, result and errors are those of `rfga.output.export.coco.write_coco`.
 
@@ -51,7 +52,7 @@ def write_labelstudio(
         stream.write("[")
         for number, prediction in enumerate(checked(predictions, len(classes)), start=1):
             name = prediction.image_id if file_names is None else file_names[prediction.image_id]
-            task = _task(prediction, name, classes[prediction.label], number)
+            task = _task(prediction, name, classes, number)
             stream.write((",\n" if number > 1 else "\n") + json.dumps(task, allow_nan=False))
         stream.write("\n]\n")
     with replacing(out_folder / CONFIG_NAME) as temporary:
@@ -75,19 +76,22 @@ def labelling_config(classes: Sequence[str]) -> str:
     return "\n".join([*lines, "  </RectangleLabels>", "</View>", ""])
 
 
-def _task(prediction: Prediction, name: str, class_name: str, number: int) -> dict[str, Any]:
-    boxes = zip(prediction.boxes, prediction.scores.tolist(), strict=True)
+def _task(prediction: Prediction, name: str, classes: Sequence[str], number: int) -> dict[str, Any]:
+    image = LOCAL_FILES + quote(name, errors="surrogateescape")
+    task: dict[str, Any] = {"data": {"image": image, "photograph": name}}
     results = [
-        _result(box, prediction.size_hw, class_name) | {"id": f"{number}-{place}", "score": score}
-        for place, (box, score) in enumerate(boxes, start=1)
+        _result(box, prediction.size_hw, classes[label]) | {"id": f"{number}-{place}"}
+        for place, (box, label) in enumerate(zip(prediction.boxes, prediction.labels, strict=True), start=1)
     ]
+    if prediction.reviewed:
+        return task | {"annotations": [{"result": results, "was_cancelled": False, "ground_truth": True}]}
+    scores = prediction.scores.tolist()
     held = {
         "model_version": MODEL_VERSION,
-        "score": float(max(prediction.scores, default=0.0)),
-        "result": results,
+        "score": float(max(scores, default=0.0)),
+        "result": [one | {"score": score} for one, score in zip(results, scores, strict=True)],
     }
-    image = LOCAL_FILES + quote(name, errors="surrogateescape")
-    return {"data": {"image": image, "photograph": name}, "predictions": [held]}
+    return task | {"predictions": [held]}
 
 
 def _result(box: FloatArray, size_hw: tuple[int, int], class_name: str) -> dict[str, Any]:

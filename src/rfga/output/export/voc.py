@@ -29,7 +29,9 @@ def write_voc(
 
     ``tench/a.jpg`` gets ``tench/a.xml``, or ``tench/a.jpg.xml`` where another photograph took that name.
     Boxes are VOC's: whole pixels counted from 1, the last one included, so that edges are rounded to the
-    nearest pixel border (`voc_pixels`). Each object also has its ``score``.
+    nearest pixel border (`voc_pixels`). Each object also has its ``score``. The file of a photograph that a
+    person has looked at begins with ``<annotation verified="yes">``, as labelImg marks it, and each of its
+    objects has ``<source>person</source>``.
 
     Arguments, result and errors are those of `rfga.output.export.coco.write_coco`; a name that
     leads out of the folder is an error, too.
@@ -49,7 +51,7 @@ def write_voc(
             name = prediction.image_id if file_names is None else file_names[prediction.image_id]
             target = place_below(temporary, f"{stems.of(name)}.xml")
             target.parent.mkdir(parents=True, exist_ok=True)
-            root = _annotation(prediction, PurePosixPath(name), classes[prediction.label])
+            root = _annotation(prediction, PurePosixPath(name), classes)
             ElementTree.indent(root)
             target.write_text(ElementTree.tostring(root, encoding="unicode") + "\n", encoding="utf-8")
     return path
@@ -80,17 +82,19 @@ def _whole(low: float, high: float, length: int) -> tuple[int, int]:
     return first, after
 
 
-def _annotation(prediction: Prediction, name: PurePosixPath, class_name: str) -> ElementTree.Element:
-    root = ElementTree.Element("annotation")
+def _annotation(prediction: Prediction, name: PurePosixPath, classes: Sequence[str]) -> ElementTree.Element:
+    # labelImg's own word for a file that a person has looked at
+    root = ElementTree.Element("annotation", {"verified": "yes"} if prediction.reviewed else {})
     _add(root, "folder", "" if name.parent == PurePosixPath() else str(name.parent))
     _add(root, "filename", name.name)
     height, width = prediction.size_hw
     _add_all(ElementTree.SubElement(root, "size"), {"width": width, "height": height, "depth": 3})
     _add(root, "segmented", 0)
-    for box, score in zip(prediction.boxes, prediction.scores.tolist(), strict=True):
+    found = zip(prediction.boxes, prediction.scores.tolist(), prediction.labels, strict=True)
+    for box, score, label in found:
         item = ElementTree.SubElement(root, "object")
-        _add_all(item, {"name": class_name, "pose": "Unspecified", "truncated": 0, "difficult": 0})
-        _add(item, "score", score)
+        _add_all(item, {"name": classes[label], "pose": "Unspecified", "truncated": 0, "difficult": 0})
+        _add_all(item, {"score": score} | ({"source": "person"} if prediction.reviewed else {}))
         corners = zip(CORNERS, voc_pixels(box, prediction.size_hw), strict=True)
         _add_all(ElementTree.SubElement(item, "bndbox"), dict(corners))
     return root

@@ -23,7 +23,7 @@ from rfga.output.export.stems import Stems
 from rfga.types import SPLIT_FOLDERS, SPLITS, FloatArray, Prediction
 from rfga.untrusted import place_below
 
-FOLDER, IMAGES = "yolo", "images"
+FOLDER, IMAGES, REVIEWED = "yolo", "images", "reviewed"
 VAL_EVERY = 10
 """One photograph out of so many is set aside for val, where they do not lie in folders train, val, test."""
 
@@ -50,6 +50,9 @@ def write_yolo(
     under a name of its own, and data.yaml says which (``renamed``). Photographs below ``train/``, ``val/``
     and ``test/`` keep their split; of others, every tenth is val.
 
+    Label lines have no place for who made a box: ``reviewed.txt`` lists the photographs that a person has
+    looked at. Those without any box are listed with an empty label file, as photographs of background.
+
     Arguments, result and errors are those of `rfga.output.export.coco.write_coco`; a name that
     leads out of the folder is an error, too.
 
@@ -66,22 +69,28 @@ def write_yolo(
     counts = dict.fromkeys(SPLITS, 0)
     with replacing_folder(path, keep=(IMAGES,)) as temporary, ExitStack() as files:
         lists = {split: files.enter_context(_list(temporary, split)) for split in SPLITS}
+        reviewed = files.enter_context(_list(temporary, REVIEWED))
         (temporary / "labels").mkdir()
         for prediction in checked(predictions, len(classes)):
             name = prediction.image_id if file_names is None else file_names[prediction.image_id]
             listed, stem = names.of(name)
             if listed != name:
                 renamed[listed] = name
-            if not len(prediction.boxes):
+            if not len(prediction.boxes) and not prediction.reviewed:
                 continue
             split = _split(name, sum(counts.values()))
             counts[split] += 1
             lists[split].write(f"./{IMAGES}/{listed}\n")
+            if prediction.reviewed:
+                reviewed.write(f"./{IMAGES}/{listed}\n")
             label = place_below(temporary / "labels", f"{stem}.txt")
             label.parent.mkdir(parents=True, exist_ok=True)
-            lines = [_line(box, prediction) for box in prediction.boxes]
+            boxes = zip(prediction.boxes, prediction.labels, strict=True)
+            lines = [_line(box, label, prediction.size_hw) for box, label in boxes]
             label.write_text("".join(lines), encoding="utf-8", newline="\n")
         files.close()
+        if not (temporary / f"{REVIEWED}.txt").stat().st_size:
+            (temporary / f"{REVIEWED}.txt").unlink()
         _write_yaml(temporary, counts, classes, renamed)
     return path
 
@@ -134,11 +143,11 @@ def _split(name: str, index: int) -> str:
     return "val" if index % VAL_EVERY == VAL_EVERY - 1 else "train"
 
 
-def _line(box: FloatArray, prediction: Prediction) -> str:
-    height, width = prediction.size_hw
+def _line(box: FloatArray, label: int, size_hw: tuple[int, int]) -> str:
+    height, width = size_hw
     x0, y0, x1, y1 = box.tolist()
     shape = ((x0 + x1) / 2 / width, (y0 + y1) / 2 / height, (x1 - x0) / width, (y1 - y0) / height)
-    return " ".join([str(prediction.label), *(f"{number:.8f}" for number in shape)]) + "\n"
+    return " ".join([str(label), *(f"{number:.8f}" for number in shape)]) + "\n"
 
 
 def _write_yaml(
