@@ -58,14 +58,7 @@ def read_corrections(
             if given is not None and not _same(given, before.get(sample.image_id)):
                 found.append((sample, given))
     if not found:
-        raise (
-            errors[0]
-            if errors
-            else UserError(
-                f"expected boxes that fit their photographs in {path}, found none"
-                f"{''.join(f'; {why}' for why in left_out[:1])}: correct it"
-            )
-        )
+        raise UserError(left_out[0]) if left_out else errors[0]
     return found, left_out
 
 

@@ -5,7 +5,7 @@ All of it is chosen by leaving photographs out: each is judged by what the other
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any, NamedTuple
@@ -20,7 +20,7 @@ from rfga.data.transforms import eval_transform
 from rfga.data.truth.given import Given
 from rfga.engine.localizing.confidence import Confidence, recalibrated
 from rfga.engine.run.model import normalised
-from rfga.geometry.box_evidence import box_evidence, find_boxes
+from rfga.geometry.box_evidence import EVIDENCE, box_evidence, find_boxes
 from rfga.geometry.boxes import iou, scale_boxes
 from rfga.geometry.maps import EVAL_SIZE_HW, resize_maps
 from rfga.methods.foreground import Foreground, as_share
@@ -37,6 +37,7 @@ SHARES = (1.0, 0.0)
 """Of all boxes in a class's: 1 is one for all, 0 each class its own."""
 LEVELS = tuple(round(0.1 * k, 1) for k in range(-1, 8))
 FIRST_WEIGHT = 0.9  # of boxes in the discriminant that says which places in them are object
+SURE, LEAST_DEVIATION = 2.0, 0.05  # standard errors that a gain must exceed; and a deviation that few hide
 _LEVEL_OF_BOXES = 0.5  # of shares of object
 _BATCH = 16
 
@@ -75,7 +76,6 @@ class Taught:
         return {**counts, **self.setting._asdict()}
 
 
-@torch.no_grad()
 def learn_from_corrections(
     method: Foreground,
     dataset: Dataset,
@@ -96,7 +96,13 @@ def learn_from_corrections(
         UserError: none of the photographs can be read.
     """
     step = -(-len(corrections) // MOST)
-    teacher = _Teacher(method, _seen(method, dataset, corrections[::step], image_size))
+    return teach(method, see(method, dataset, corrections[::step], image_size), confidence)
+
+
+@torch.no_grad()
+def teach(method: Foreground, seen: Sequence[Seen], confidence: Confidence) -> Taught:
+    """As ``learn_from_corrections``, of photographs that the network has seen."""
+    teacher = _Teacher(method, seen)
     setting = teacher.chosen()
     method.discriminants.copy_(teacher.solved(setting))
     method.levels.fill_(setting.level)
@@ -170,7 +176,7 @@ class _Teacher:
             if len(found.boxes):
                 evidence.append(box_evidence(share_map, found, _LEVEL_OF_BOXES, share_map, 0.5)[0])
                 ious.append(float(iou(found.boxes, self.seen[index].boxes).max()))
-        return np.array(evidence).reshape(len(ious), -1), np.array(ious)
+        return np.reshape(evidence, (len(ious), len(EVIDENCE))), np.array(ious)
 
     def _ious(self, maps: FloatArray, level: float) -> FloatArray:
         found = [find_boxes(_share(one, level), _LEVEL_OF_BOXES).boxes for one in maps]
@@ -185,7 +191,7 @@ class _Teacher:
             setting: weight and share.
             outlined: along the photographs' edges, as boxes will be found; this takes longer.
         """
-        made = []
+        made = [np.zeros((0, *EVAL_SIZE_HW))]
         for begin in range(0, len(self.holding), _BATCH):
             part = self.holding[begin : begin + _BATCH]
             values = [self.seen[index].outlined.vectors @ self.left_out(index, setting) for index in part]
@@ -199,10 +205,31 @@ class _Teacher:
         return np.concatenate(made)
 
 
-def best_setting(ious: dict[Setting, FloatArray], plain: Setting) -> Setting:
-    """The setting with the best boxes."""
-    del plain
-    return max(ious, key=lambda setting: float(soft_right(ious[setting]).mean()))
+def best_setting(ious: Mapping[Setting, FloatArray], plain: Setting) -> Setting:
+    """The setting whose boxes are surely better than those of ``plain`` by the most; else ``plain`` itself.
+
+    Surely: by the mean of the photographs' differences less twice its standard error.
+
+    Args:
+        ious: (n,) of the boxes of the same photographs, under each setting and under ``plain``.
+        plain: what is taken without any box.
+
+    Example:
+        >>> plain, other = Setting(0.0, 1.0, 0.2), Setting(1.0, 1.0, 0.2)
+        >>> best_setting({plain: np.full(9, 0.4), other: np.full(9, 0.6)}, plain).weight
+        1.0
+        >>> best_setting({plain: np.full(9, 0.4), other: np.array([0.9, *[0.4] * 8])}, plain).weight
+        0.0
+    """
+    before = soft_right(ious[plain])
+
+    def surely(setting: Setting) -> float:
+        gain = soft_right(ious[setting]) - before
+        if not gain.any():
+            return 0.0
+        return float(gain.mean() - SURE * (gain.std() + LEAST_DEVIATION) / np.sqrt(len(gain)))
+
+    return max([plain, *ious], key=surely)
 
 
 def soft_right(ious: FloatArray) -> FloatArray:
@@ -219,9 +246,15 @@ def _share(values: FloatArray, level: float) -> FloatArray:
     return as_share(torch.from_numpy(values), torch.tensor(level, dtype=torch.float64)).numpy()
 
 
-def _seen(
+@torch.no_grad()
+def see(
     method: Foreground, dataset: Dataset, corrections: Sequence[tuple[Sample, Given]], image_size: int
 ) -> list[Seen]:
+    """Corrected photographs as the network sees them, but for those that cannot be read.
+
+    Raises:
+        UserError: none of them can.
+    """
     seen: list[Seen] = []
     index = {class_key(name): label for label, name in enumerate(dataset.classes)}
     device = method.means.device
