@@ -16,8 +16,8 @@ from rfga.data.transforms import eval_transform
 from rfga.data.truth.readers import MaskTruth
 from rfga.engine.evaluating.evaluate import EvaluationOptions, evaluate
 from rfga.engine.localizing.inputs import find_photographs
-from rfga.engine.localizing.journal import FILE_NAME
-from rfga.engine.localizing.localize import Summary, localize, localize_paths
+from rfga.engine.localizing.journal import FILE_NAME, Summary
+from rfga.engine.localizing.localize import localize, localize_paths
 from rfga.engine.localizing.localizer import Localizer
 from rfga.engine.localizing.options import LocalizeCommand, LocalizeOptions
 from rfga.engine.localizing.review_sheet import REVIEW_NAME
