@@ -59,7 +59,9 @@ def _localize_paths(command: LocalizeCommand, runtime: Runtime) -> Summary:
         )
         localizer = localizer.with_threshold(estimated.value, estimated.source)
     announcer(runtime.quiet)(threshold_sentence(localizer.threshold, given, localizer.config.normalisation))
-    summary = _localize(localizer, photographs, labels, command.out, command.options, runtime, command.policy)
+    summary = _localize_labelled(
+        localizer, photographs, labels, command.out, command.options, runtime, command.policy
+    )
     gone = [str(path) for path in command.paths if not path.exists()]
     if gone and summary.failed:  # a bad photograph ends no run, but a folder that goes away is an error
         raise UserError(
@@ -94,10 +96,10 @@ def localize(
     options = options or LocalizeOptions()
     labels = choose_labels(photographs, options.labels, localizer.classes)
     runtime, policy = runtime or Runtime(), policy or RunPolicy()
-    return _localize(localizer, photographs, labels, out, options, runtime, policy)
+    return _localize_labelled(localizer, photographs, labels, out, options, runtime, policy)
 
 
-def _localize(
+def _localize_labelled(
     localizer: Localizer,
     photographs: Sequence[Photograph],
     labels: Labels,
