@@ -154,7 +154,7 @@ def _build(command: BuildCommand, dataset: Dataset, names: Sequence[str], runtim
     watch.stop("check")
     say(f"2 of 3: learning ({checked})")
     settings = {"method": BUILD_METHOD, **command.settings}
-    run = command.out / RUN
+    run, boxes = command.out / RUN, command.out / BOXES
     train_and_report(
         TrainCommand(
             command.data,
@@ -172,7 +172,6 @@ def _build(command: BuildCommand, dataset: Dataset, names: Sequence[str], runtim
     watch.stop("learn")
     photographs = photographs_of(dataset, command.data)
     localizer = Localizer.load(run, device=runtime.device)
-    boxes = command.out / BOXES
     if localizer.threshold.source == FIXED:
         labels = choose_labels(photographs, "folder", localizer.classes).indices
         localizer = estimated_for(localizer, photographs, labels, runtime, boxes if policy.resume else None)
@@ -180,8 +179,7 @@ def _build(command: BuildCommand, dataset: Dataset, names: Sequence[str], runtim
     say(f"3 of 3: boxes for {len(photographs)} photographs; {threshold}")
     looks_twice = command.localize.second_look and localizer.config.normalisation != "none"
     options = replace(command.localize, labels="folder", second_look=looks_twice)
-    if of_other_boxes(boxes, settings_of(localizer, options, photographs)):
-        policy = RunPolicy(overwrite=True)
+    policy = boxes_policy(boxes, settings_of(localizer, options, photographs), policy)
     summary = localize(localizer, photographs, boxes, options, runtime=runtime, policy=policy)
     watch.stop("localize")
     built = Built(
@@ -200,18 +198,19 @@ def _build(command: BuildCommand, dataset: Dataset, names: Sequence[str], runtim
     return built
 
 
-def of_other_boxes(boxes: Path, settings: Mapping[str, Any]) -> bool:
-    """Whether what lies in a folder was found before a person gave boxes, or other ones.
+def boxes_policy(boxes: Path, settings: Mapping[str, Any], policy: RunPolicy) -> RunPolicy:
+    """What to do with what lies in a folder: it goes if it was found before a person gave these boxes.
 
     Args:
         boxes: folder of ``localize``, or none yet.
         settings: that photographs are to be localized with now.
+        policy: otherwise.
     """
     held = held_settings(boxes)
     changed = {name for name in {*held, *settings} if held.get(name) != settings.get(name)}
-    return (
-        bool(held) and "given" in changed and changed <= {"given", "model", "confidence", "confidence_model"}
-    )
+    of_boxes = {"given", "model", "confidence", "confidence_model"}
+    other = bool(held) and "given" in changed and changed <= of_boxes
+    return RunPolicy(overwrite=True) if other else policy
 
 
 def photographs_of(dataset: Dataset, data: str) -> list[Photograph]:
