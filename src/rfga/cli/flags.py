@@ -34,6 +34,7 @@ TRUTH_HELP = (
 CHOICES: dict[str, tuple[str, ...]] = {
     "method": METHOD_NAMES,
     "maps_from": POSTHOC_NAMES,
+    "seeds_from": POSTHOC_NAMES,
     "refine": REFINER_NAMES,
     "split": (*SPLITS, *SPLIT_ALIASES),
 }
