@@ -20,6 +20,7 @@ COMMANDS = {
     "ablate": "change every mechanism of RFGA by itself, beside the full layer",
     "export": "write a run as ONNX, as a torch program, or as a folder for a hub",
     "attention": "picture what the attention layer of a run does with photographs",
+    "review": "correct boxes on a local page, the least sure first",
     "serve": "open a local page to drop photographs on",
     "score": "measure score maps of any tool against the benchmark's lists",
     "methods": "list the methods, or explain the options of one",

@@ -107,7 +107,7 @@ class Journal:
                 if image_id not in self:
                     continue
                 lines.seek(self._begins[self._numbers[image_id]])
-                yield _prediction(json.loads(lines.readline()))
+                yield prediction_of(json.loads(lines.readline()))
 
     def take_parts(self) -> None:
         """Take over the parts of processes that have all done, in the order of the photographs."""
@@ -195,7 +195,8 @@ class Journal:
             self._stream.close()
 
 
-def _prediction(held: dict[str, Any]) -> Prediction:
+def prediction_of(held: dict[str, Any]) -> Prediction:
+    """The prediction that a line of a journal holds."""
     box_labels = held.get("box_labels")
     return Prediction(
         image_id=held["id"],

@@ -16,13 +16,14 @@ from rfga.engine.localizing.inputs import (
     choose_labels,
     class_sources,
     find_photographs,
+    folders_of,
     input_notes,
     shorter_names,
 )
 from rfga.engine.localizing.journal import Journal
 from rfga.engine.localizing.localizer import Localizer
 from rfga.engine.localizing.options import LocalizeCommand, LocalizeOptions
-from rfga.engine.localizing.output import prepared_output, write_files
+from rfga.engine.localizing.output import SUMMARY_NAME, prepared_output, write_files
 from rfga.engine.localizing.refiners import NO_REFINER, load_refiner
 from rfga.engine.localizing.review_sheet import write_review_sheet
 from rfga.engine.localizing.stream import Stream, Todo
@@ -162,7 +163,8 @@ def localize(
             if options.review:
                 facts, found = _facts(localizer, summary), journal.predictions(ids)
                 write_review_sheet(found, photographs, localizer.classes, out, options.review, facts)
-            write_json(out / "summary.json", {**asdict(summary), "settings": settings})
+            about = {"settings": settings, "classes": localizer.classes, "folders": folders_of(photographs)}
+            write_json(out / SUMMARY_NAME, {**asdict(summary), **about})
     return summary
 
 
