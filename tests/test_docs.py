@@ -18,6 +18,7 @@ from jsonargparse import ArgumentParser
 from PIL import Image
 
 from rfga.cli.data import ACTIONS
+from rfga.cli.grammar.help import command_parser
 from rfga.cli.parser import COMMANDS, build_parser, module_of
 from rfga.types import Truth
 from tests.conftest import REPOSITORY
@@ -117,7 +118,7 @@ def parser(command: str) -> ArgumentParser:
 @cache
 def flags(command: str) -> set[str]:
     """The flags of ``train`` or ``data check``."""
-    made = ArgumentParser(exit_on_error=False)
+    made = command_parser(command)
     first, _, second = command.partition(" ")
     (ACTIONS[second].add if second else module_of(first).add)(made)
     return {*re.findall(r"--[a-z][a-z-]*", made.format_help()), "--debug"}

@@ -190,19 +190,25 @@ def commands() -> str:
     from jsonargparse import ArgumentParser
 
     from rfga.cli.data import ACTIONS
+    from rfga.cli.grammar.help import command_parser
     from rfga.cli.parser import COMMANDS, module_of
 
-    adders: dict[str, tuple[str, Callable[[ArgumentParser], None]]] = {
-        name: (describe, module_of(name).add) for name, describe in COMMANDS.items() if name != "data"
+    described: dict[str, tuple[str, str, Callable[[ArgumentParser], None]]] = {
+        name: (describe, module_of(name).EXAMPLES, module_of(name).add)
+        for name, describe in COMMANDS.items()
+        if name != "data"
     }
-    adders |= {f"data {name}": (action.describe, action.add) for name, action in ACTIONS.items()}
+    described |= {f"data {name}": (a.describe, a.examples, a.add) for name, a in ACTIONS.items()}
     parts = []
-    for name, (describe, add) in adders.items():
-        parser = ArgumentParser(exit_on_error=False)
+    for name, (describe, examples, add) in described.items():
+        parser = command_parser(describe)
         add(parser)
-        rows = [argument_row(action) for action in parser._actions if action.dest != "help"]
-        arguments = table(("argument", "default", "meaning"), rows)
-        parts.append(f"## rfga {name}\n\n{describe[:1].upper()}{describe[1:]}.\n\n{arguments}")
+        parts.append(f"## rfga {name}\n\n{describe[:1].upper()}{describe[1:]}.")
+        parts.append(f"```sh\n{examples.strip()}\n```")
+        for title, group in (parser.groups or {}).items():
+            rows = [argument_row(a) for a in group._group_actions if a.dest not in ("help", "debug")]
+            if rows:
+                parts.append(table((title, "default", "meaning"), rows))
     return "\n\n".join(parts)
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser
 
-from rfga.cli import flags
+from rfga.cli.grammar import flags
+from rfga.cli.grammar.help import LEARNING, MEASURED, MOST_USED, into
 from rfga.cli.printing import print_table, say, tell
 from rfga.engine.ablation.variants import MECHANISMS
 from rfga.types import UserError
@@ -18,20 +19,33 @@ if TYPE_CHECKING:
 NOT_SETTINGS = ("method", "seed", "freeze_backbone")
 """Settings of training that are no flags of this command, for it decides them."""
 
+EXAMPLES = """
+# every mechanism off by itself, on features that are computed once
+rfga ablate photographs --out ablation --truth val_boxes.json
+# two mechanisms with three seeds, the whole network trained
+rfga ablate photographs --out ablation --truth val_boxes.json --only position,gate --seeds 0,1,2 --fine-tune
+"""
+
 
 def add(command: ArgumentParser) -> None:
     """Put its flags below the command."""
-    flag = command.add_argument
-    flag("data", type=str, help=flags.DATA_HELP)
-    flag("--out", type=str, required=True, help="folder for features, runs, numbers and tables")
-    flag("--seeds", type=str, default="0", help="joined by commas; the table has their mean and deviation")
-    flag(
+    first = into(command, MOST_USED)
+    first("data", type=str, help=flags.DATA_HELP)
+    first("--out", type=str, required=True, help="folder for features, runs, numbers and tables")
+    first(
         "--only",
         type=str | None,
         default=None,
         metavar="MECHANISM,..",
         help=f"which mechanisms to change: {', '.join(MECHANISMS)}",
     )
+    seeds = "joined by commas; the table has their mean and deviation"
+    first("--seeds", type=str, default="0", help=seeds)
+    flags.add_truth(command)
+    first("--config", type=str | None, default=None, help="a recipe or other YAML with any of these settings")
+    flag = into(command, MEASURED)
+    flag("--split", choices=("val", "test"), default="val", help="which photographs are measured")
+    flag = into(command, LEARNING)
     flag("--fine-tune", action="store_true", help="train the whole network, which takes much longer")
     flag(
         "--freeze-backbone",
@@ -39,15 +53,12 @@ def add(command: ArgumentParser) -> None:
         help="train the layer and the head on features that are computed once (the default)",
     )
     flag("--half-features", action="store_true", help="keep these features in half the room")
-    flag("--split", choices=("val", "test"), default="val", help="which photographs are measured")
-    flag("--config", type=str | None, default=None, help="a recipe or other YAML with any of these settings")
     again, anew = (
         "go on with an ablation that was stopped, or add to it",
         "start anew in a folder that holds an ablation",
     )
     flags.add_policy(command, again, anew)
     flags.add_json(command)
-    flags.add_truth(command)
     flags.add_settings(command, without=NOT_SETTINGS)
     flags.add_runtime(command)
 

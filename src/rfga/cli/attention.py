@@ -3,34 +3,42 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from jsonargparse import ArgumentParser
 
+from rfga.cli.grammar import flags
+from rfga.cli.grammar.help import MOST_USED, WRITTEN, into
 from rfga.cli.printing import print_table, say, tell, warn
-from rfga.engine.runtime.machine import Device
 
 LISTED = 20  # of photographs in the printed table
+
+EXAMPLES = """
+# what the layer attends to in two photographs
+rfga attention run first.jpg second.jpg --out attention
+# where it would look for a sparrow, as drawings for a paper
+rfga attention run first.jpg --out attention --label sparrow --format svg
+"""
 
 
 def add(command: ArgumentParser) -> None:
     """Put its flags below the command."""
-    flag = command.add_argument
-    flag("run", type=str, help="run folder that rfga train made, of a method with an RFGA layer")
-    flag("images", type=str, nargs="+", metavar="image", help="photographs, folders, or .txt lists of paths")
-    flag("--out", type=str, required=True, help="folder for attention.json and pictures/")
-    flag(
+    first = into(command, MOST_USED)
+    first("run", type=str, help="run folder that rfga train made, of a method with an RFGA layer")
+    first("images", type=str, nargs="+", metavar="image", help="photographs, folders, or .txt lists of paths")
+    first("--out", type=str, required=True, help="folder for attention.json and pictures/")
+    first(
         "--label",
         type=str | None,
         default=None,
         metavar="CLASS",
         help="class to look for, if not the folder's",
     )
-    flag("--threshold", type=str, default="auto", help="auto, or a fraction of the map's maximum")
+    first("--threshold", type=str, default="auto", help="auto, or a fraction of the map's maximum")
+    flag = into(command, WRITTEN)
     flag("--format", choices=("png", "svg"), default="png", help="of the pictures")
     flag("--overwrite", action="store_true", help="replace the output of an earlier call")
-    flag("--device", choices=get_args(Device), default="auto", help="where to compute")
-    flag("--quiet", action="store_true", help="print nothing but errors and results")
+    flags.add_runtime(command, only=("device", "quiet"))
 
 
 def run(values: dict[str, Any], explicit: set[str]) -> None:

@@ -7,30 +7,43 @@ from typing import Any, get_args
 
 from jsonargparse import ArgumentParser
 
-from rfga.cli import flags
+from rfga.cli.grammar import flags
+from rfga.cli.grammar.help import MEASURED, METHOD, MOST_USED, into
 from rfga.cli.printing import print_benchmark, say
 from rfga.engine.run.config import METHOD_NAMES, Normalisation
+
+EXAMPLES = """
+# two methods beside each other on photographs whose boxes are known
+rfga benchmark photographs --out grid --methods cam,rfga --truth val_boxes.json
+# a benchmark with two networks and three seeds, measured on test
+rfga benchmark cub --out grid --backbones resnet50,wsol_vgg16 --seeds 0,1,2 --split test
+"""
 
 
 def add(command: ArgumentParser) -> None:
     """Put its flags below the command."""
-    flag = command.add_argument
-    flag("data", type=str, help=flags.DATA_HELP)
-    flag("--out", type=str, required=True, help="folder for runs, numbers and tables")
-    flag("--methods", type=str, default=",".join(METHOD_NAMES), help="joined by commas")
-    flag("--backbones", type=str, default="resnet50", help="joined by commas")
-    flag("--seeds", type=str, default="0", help="joined by commas; the table has their mean and deviation")
+    first = into(command, MOST_USED)
+    first("data", type=str, help=flags.DATA_HELP)
+    first("--out", type=str, required=True, help="folder for runs, numbers and tables")
+    first("--methods", type=str, default=",".join(METHOD_NAMES), help="joined by commas")
+    first("--backbones", type=str, default="resnet50", help="joined by commas")
+    seeds = "joined by commas; the table has their mean and deviation"
+    first("--seeds", type=str, default="0", help=seeds)
+    first("--config", type=str | None, default=None, help="a recipe or other YAML with any of these settings")
+    flags.add_truth(command)
+    flag = into(command, MEASURED)
+    splits = ("val", "test", "train-fullsup")
+    flag("--split", choices=splits, default="val", help="which photographs are measured")
+    flag("--val-truth", type=str | None, default=None, help="those of val, where the split is test")
     flag(
         "--normalisations",
         type=str,
         default="minmax",
         help=f"of score maps, joined by commas: {', '.join(get_args(Normalisation))}",
     )
-    splits = ("val", "test", "train-fullsup")
-    flag("--split", choices=splits, default="val", help="which photographs are measured")
-    flags.add_truth(command)
-    flag("--val-truth", type=str | None, default=None, help="those of val, where the split is test")
-    flag("--config", type=str | None, default=None, help="a recipe or other YAML with any of these settings")
+    flag("--no-few-shot", action="store_true", help="leave out the baseline that learns from boxes or masks")
+    flag("--few-shot-epochs", type=int | None, default=None, help="of that baseline, if not as the methods")
+    flag = into(command, METHOD)
     flag(
         "--set",
         action="append",
@@ -39,8 +52,6 @@ def add(command: ArgumentParser) -> None:
         metavar="[METHOD.]KEY=VALUE",
         help="an option of one method, or of all that have it",
     )
-    flag("--no-few-shot", action="store_true", help="leave out the baseline that learns from boxes or masks")
-    flag("--few-shot-epochs", type=int | None, default=None, help="of that baseline, if not as the methods")
     flags.add_settings(command, without=("method", "backbone", "seed", "normalisation"))
     again, anew = (
         "go on with a grid that was stopped, or add to it",

@@ -6,7 +6,8 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
-from rfga.cli import flags
+from rfga.cli.grammar import flags
+from rfga.cli.grammar.help import METHOD, MOST_USED, WRITTEN, into
 from rfga.cli.printing import print_summary, print_table, say, tell, warn
 from rfga.engine.localizing.options import LocalizeOptions
 from rfga.engine.run.config import METHOD_NAMES
@@ -14,16 +15,23 @@ from rfga.output.export.formats import FORMATS
 
 LISTED = 10  # of photographs that failed
 
+EXAMPLES = """
+# boxes for photographs/CLASS/*.jpg, in every format, with a sheet to review them
+rfga build photographs --out boxes
+# all photographs in one folder show a cat: up to three boxes each, and masks
+rfga build photographs --class cat --out boxes --max-boxes 3 --masks
+# boxes of val are known: the report says how many of those found are right
+rfga build photographs --out boxes --truth val_boxes.json
+"""
+
 
 def add(command: ArgumentParser) -> None:
     """Put its flags below the command."""
-    flag = command.add_argument
-    flag("data", type=str, help=flags.DATA_HELP)
+    first = into(command, MOST_USED)
+    first("data", type=str, help=flags.DATA_HELP)
     out = "folder for the check, the run, the boxes and the review sheet"
-    flag("--out", type=str, required=True, help=out)
-    flag("--method", choices=METHOD_NAMES, default="foreground", help="how the network learns to localize")
-    flag("--set", action="append", type=str, default=[], metavar="KEY=VALUE", help="an option of the method")
-    flag(
+    first("--out", type=str, required=True, help=out)
+    first(
         "--class",
         dest="class_name",
         type=str | None,
@@ -37,13 +45,18 @@ def add(command: ArgumentParser) -> None:
         "second_look": "half the time, and a confidence that ranks worse",
         "review": "photographs on the review sheet at most",
     }
-    first = ("formats", "photographs", "max_boxes", "masks", "refine", "sam_weights")
-    flags.add_options(command, LocalizeOptions, only=first, said=said, defaults={"formats": tuple(FORMATS)})
-    more = ("second_look", "review")
-    flags.add_options(command, LocalizeOptions, only=more, said=said, defaults={"second_look": True})
+    default = {"formats": tuple(FORMATS), "second_look": True}
+    most = ("max_boxes", "formats", "masks")
+    flags.add_options(command, LocalizeOptions, only=most, said=said, defaults=default, group=MOST_USED)
+    flags.add_truth(command, "boxes or masks of val, where they are known")
+    done = (*most, "labels", "pictures", "maps", "batch_size")
+    flags.add_options(command, LocalizeOptions, without=done, said=said, defaults=default)
+    flag = into(command, WRITTEN)
     flag("--overwrite", action="store_true", help="start anew, instead of going on where it stopped")
     flags.add_json(command, "write the summary there too")
-    flags.add_truth(command, "boxes or masks of val, where they are known")
+    flag = into(command, METHOD)
+    flag("--method", choices=METHOD_NAMES, default="foreground", help="how the network learns to localize")
+    flags.add_set(command)
     flags.add_settings(command, without=("method",))
     flags.add_runtime(command)
 

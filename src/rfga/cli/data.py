@@ -9,18 +9,33 @@ from typing import Any, NamedTuple
 
 from jsonargparse import ArgumentParser
 
-from rfga.cli import flags
+from rfga.cli.grammar import flags
+from rfga.cli.grammar.help import MACHINE, MOST_USED, WRITTEN, command_parser, into
 from rfga.cli.printing import print_table, say, tell
 from rfga.data.prepare import PREPARERS
 from rfga.types import SPLIT_ALIASES, SPLITS
 
 SHOWN = 3  # findings of a kind that the terminal names
 
+_CHECK_EXAMPLES = """
+# what is wrong with one's own photographs, and a page that shows it
+rfga data check photographs --out check
+# with the boxes of photographs/val; warnings, too, end with the status 1
+rfga data check photographs --truth val_boxes.json --strict
+"""
+_PREPARE_EXAMPLES = """
+# download the pets, and lay them out as folders with boxes
+rfga data prepare pets --out pets
+# a benchmark whose archives lie here, with its lists
+rfga data prepare cub --out cub --archives CUB_200_2011.tgz --metadata metadata
+"""
+
 
 class Action(NamedTuple):
-    """One action: its description, what adds its flags, and what carries it out."""
+    """One action: its description, examples, what adds its flags, and what carries it out."""
 
     describe: str
+    examples: str
     add: Callable[[ArgumentParser], None]
     run: Callable[[dict[str, Any], set[str]], None]
 
@@ -29,9 +44,8 @@ def add(command: ArgumentParser) -> None:
     """Put the actions below the command ``data``."""
     actions = command.add_subcommands(dest="action", required=True, metavar="ACTION")
     for name, action in ACTIONS.items():
-        parser = ArgumentParser(description=action.describe, exit_on_error=False)
+        parser = command_parser(action.describe, action.examples)
         action.add(parser)
-        parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
         actions.add_subcommand(name, parser, help=action.describe)
         parser.prog = f"rfga data {name}"
 
@@ -42,7 +56,7 @@ def run(values: dict[str, Any], explicit: set[str]) -> None:
 
 
 def _add_prepare(command: ArgumentParser) -> None:
-    flag = command.add_argument
+    flag = into(command, MOST_USED)
     flag("name", choices=tuple(PREPARERS), help="which set")
     flag("--out", type=str, required=True, help="folder of the prepared set")
     flag(
@@ -62,7 +76,7 @@ def _add_prepare(command: ArgumentParser) -> None:
     )
     flag("--overwrite", action="store_true", help="replace a set prepared there of other archives or lists")
     flags.add_json(command, "write the counts there too")
-    flag("--quiet", action="store_true", help="print nothing but errors and results")
+    flags.add_quiet(command)
 
 
 def _prepare(values: dict[str, Any], explicit: set[str]) -> None:
@@ -90,18 +104,20 @@ def _prepare(values: dict[str, Any], explicit: set[str]) -> None:
 
 
 def _add_check(command: ArgumentParser) -> None:
-    flag = command.add_argument
+    flag = into(command, MOST_USED)
     flag("data", type=str, help="folder with train/CLASS/*.jpg, prepared folder, NAME:FOLDER or NAME")
     flag("--truth", type=str | None, default=None, help="boxes or masks of the split, as for rfga evaluate")
     flag(
         "--split", choices=(*SPLITS, *SPLIT_ALIASES), default="val", help="which photographs the truth is of"
     )
     flag("--out", type=str | None, default=None, metavar="DIR", help="write check.html and check.json there")
+    flag("--strict", action="store_true", help="warnings, too, give the exit status 1")
+    flag = into(command, WRITTEN)
     flag("--html", type=str | None, default=None, metavar="FILE", help="write the page with pictures there")
     flags.add_json(command, "write all that was found there")
-    flag("--strict", action="store_true", help="warnings, too, give the exit status 1")
+    flag = into(command, MACHINE)
     flag("--workers", type=int, default=-1, help="threads that read photographs; -1 takes one a core")
-    flag("--quiet", action="store_true", help="print nothing but errors and results")
+    flags.add_quiet(command)
 
 
 def _check(values: dict[str, Any], explicit: set[str]) -> None:
@@ -149,9 +165,14 @@ def _check(values: dict[str, Any], explicit: set[str]) -> None:
 ACTIONS = {
     "prepare": Action(
         "set up a benchmark from its archives, downloaded or local; goes on where it stopped",
+        _PREPARE_EXAMPLES,
         _add_prepare,
         _prepare,
     ),
-    "check": Action("find what is wrong with photographs, classes, boxes and masks", _add_check, _check),
+    "check": Action(
+        "find what is wrong with photographs, classes, boxes and masks", _CHECK_EXAMPLES, _add_check, _check
+    ),
 }
 """Actions of ``rfga data``."""
+
+EXAMPLES = _CHECK_EXAMPLES + _PREPARE_EXAMPLES.lstrip()

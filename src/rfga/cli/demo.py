@@ -7,16 +7,24 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
-from rfga.cli import flags
+from rfga.cli.grammar import flags
+from rfga.cli.grammar.help import MOST_USED, into
 from rfga.cli.printing import tell
+
+EXAMPLES = """
+# draw birds, find their boxes, write demo/report.html
+rfga demo
+# other birds, elsewhere
+rfga demo --out birds --seed 1
+"""
 
 
 def add(command: ArgumentParser) -> None:
     """Put its flags below the command."""
-    flag = command.add_argument
-    flag("--out", type=str, default="demo", help="folder for pictures, boxes and the report")
-    flag("--overwrite", action="store_true", help="replace an earlier demo in that folder")
-    flag("--seed", type=int, default=0, help="of the pictures and of training")
+    first = into(command, MOST_USED)
+    first("--out", type=str, default="demo", help="folder for pictures, boxes and the report")
+    first("--overwrite", action="store_true", help="replace an earlier demo in that folder")
+    first("--seed", type=int, default=0, help="of the pictures and of training")
     flags.add_runtime(command)
 
 

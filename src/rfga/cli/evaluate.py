@@ -7,17 +7,30 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
-from rfga.cli import flags
+from rfga.cli.grammar import flags
+from rfga.cli.grammar.help import MOST_USED, into
 from rfga.cli.printing import print_metrics, say, tell
 from rfga.engine.evaluating.options import EvaluateCommand
+
+EXAMPLES = """
+# every metric of a run on photographs/val, whose boxes are known
+rfga evaluate run photographs --truth val_boxes.json
+# on the test photographs of a benchmark, as numbers for a program
+rfga evaluate run cub --split test --json metrics.json
+# maps of Grad-CAM from the same network
+rfga evaluate run photographs --truth val_boxes.json --maps-from gradcam
+"""
 
 
 def add(command: ArgumentParser) -> None:
     """Put its flags below the command."""
-    command.add_argument("run", type=str, help="run folder that rfga train made")
-    command.add_argument("data", type=str, help=flags.DATA_HELP)
+    first = into(command, MOST_USED)
+    first("run", type=str, help="run folder that rfga train made")
+    first("data", type=str, help=flags.DATA_HELP)
     said = {"truth": f"boxes or masks of the split: {flags.TRUTH_HELP}"}
-    flags.add_options(command, EvaluateCommand, only=("truth", "split", "step", "threshold"), said=said)
+    most = ("truth", "split")
+    flags.add_options(command, EvaluateCommand, only=most, said=said, group=MOST_USED)
+    flags.add_options(command, EvaluateCommand, only=("step", "threshold"))
     flags.add_json(command)
     flags.add_reading(command)
 

@@ -7,20 +7,28 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
-from rfga.cli import flags
+from rfga.cli.grammar import flags
+from rfga.cli.grammar.help import MOST_USED, into
 from rfga.cli.printing import say, tell
 from rfga.engine.export import EXPORTERS
+
+EXAMPLES = """
+# one file for ONNX Runtime
+rfga export run --out model.onnx
+# a folder to upload to a hub
+rfga export run --format folder --out folder
+"""
 
 
 def add(command: ArgumentParser) -> None:
     """Put its flags below the command."""
-    flag = command.add_argument
-    flag("run", type=str, help="run folder that rfga train made")
-    flag("--format", choices=tuple(EXPORTERS), default="onnx", help="what to write")
-    flag("--out", type=str, required=True, help="file (.onnx, .pt2) or folder to write")
-    flag("--overwrite", action="store_true", help="replace an earlier export")
+    first = into(command, MOST_USED)
+    first("run", type=str, help="run folder that rfga train made")
+    first("--format", choices=tuple(EXPORTERS), default="onnx", help="what to write")
+    first("--out", type=str, required=True, help="file (.onnx, .pt2) or folder to write")
+    first("--overwrite", action="store_true", help="replace an earlier export")
     flags.add_json(command)
-    flag("--quiet", action="store_true", help="print nothing but errors and results")
+    flags.add_quiet(command)
 
 
 def run(values: dict[str, Any], explicit: set[str]) -> None:

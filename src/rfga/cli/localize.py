@@ -8,23 +8,33 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
-from rfga.cli import flags
+from rfga.cli.grammar import flags
+from rfga.cli.grammar.help import MOST_USED, into
 from rfga.cli.printing import print_some, print_summary, say
 from rfga.engine.localizing.options import LocalizeCommand, LocalizeOptions
 from rfga.output.export.formats import FORMATS
 
+EXAMPLES = """
+# boxes for new photographs, of the class that is most probable
+rfga localize run new/*.jpg --out boxes
+# photographs/CLASS/*.jpg: boxes of the folder's class, for YOLO and Label Studio
+rfga localize run photographs --out boxes --format yolo,labelstudio
+# go on where it was stopped
+rfga localize run photographs --out boxes --format yolo,labelstudio --resume
+"""
+
 
 def add(command: ArgumentParser) -> None:
     """Put its flags below the command."""
-    flag = command.add_argument
-    flag("run", type=str, help="run folder that rfga train made")
-    flag("paths", type=str, nargs="+", help="photographs, folders, or .txt lists of paths")
-    flag("--out", type=str, required=True, help="folder for boxes and pictures")
+    first = into(command, MOST_USED)
+    first("run", type=str, help="run folder that rfga train made")
+    first("paths", type=str, nargs="+", help="photographs, folders, or .txt lists of paths")
+    first("--out", type=str, required=True, help="folder for boxes and pictures")
     said = {"formats": f"joined by commas: {', '.join(FORMATS)}"}
-    flags.add_options(command, LocalizeOptions, only=("formats", "photographs", "labels"), said=said)
+    most = ("labels", "max_boxes", "formats", "masks")
+    flags.add_options(command, LocalizeOptions, only=most, said=said, group=MOST_USED)
     flags.add_options(command, LocalizeCommand, only=("threshold",))
-    done = ("formats", "photographs", "labels", "batch_size")
-    flags.add_options(command, LocalizeOptions, without=done)
+    flags.add_options(command, LocalizeOptions, without=(*most, "batch_size"))
     flags.add_policy(command, "go on with a run that was stopped", "replace the output of an earlier run")
     flags.add_json(command, "write the summary there too")
     flags.add_reading(command)

@@ -6,14 +6,22 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
+from rfga.cli.grammar.help import MOST_USED, into
 from rfga.cli.printing import print_table
 from rfga.engine.run.config import METHOD_NAMES
+
+EXAMPLES = """
+# all methods, a line each
+rfga methods
+# the options of one, for --set
+rfga methods rfga
+"""
 
 
 def add(command: ArgumentParser) -> None:
     """Put its flags below the command."""
     explained = f"method to explain: {', '.join(METHOD_NAMES)}"
-    command.add_argument("name", type=str, nargs="?", default=None, help=explained)
+    into(command, MOST_USED)("name", type=str, nargs="?", default=None, help=explained)
 
 
 def run(values: dict[str, Any], explicit: set[str]) -> None:

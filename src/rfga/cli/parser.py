@@ -8,30 +8,41 @@ from types import ModuleType
 
 from jsonargparse import ArgumentParser
 
+from rfga.cli.grammar.help import Help, command_parser, shown
 from rfga.version import __version__
 
 COMMANDS = {
     "demo": "boxes on drawn birds, beside those of a plain class map",
-    "train": "train on class folders of photographs",
     "build": "from class folders to a checked set of boxes, in one go",
-    "evaluate": "measure a run on photographs whose boxes or masks are known",
-    "localize": "boxes for photographs",
-    "benchmark": "compare methods x backbones x seeds, beside the literature",
-    "ablate": "change every mechanism of RFGA by itself, beside the full layer",
-    "export": "write a run as ONNX, as a torch program, or as a folder for a hub",
-    "attention": "picture what the attention layer of a run does with photographs",
     "review": "correct boxes on a local page, the least sure first",
+    "localize": "boxes for photographs",
+    "train": "train on class folders of photographs",
+    "evaluate": "measure a run on photographs whose boxes or masks are known",
+    "export": "write a run as ONNX, as a torch program, or as a folder for a hub",
     "serve": "open a local page to drop photographs on",
-    "score": "measure score maps of any tool against the benchmark's lists",
+    "data": "set up benchmarks, and check photographs with their truth",
     "methods": "list the methods, or explain the options of one",
     "recipes": "list the literature's recipes with their numbers, or print one",
-    "data": "set up benchmarks, and check photographs with their truth",
+    "benchmark": "compare methods x backbones x seeds, beside the literature",
+    "ablate": "change every mechanism of RFGA by itself, beside the full layer",
+    "attention": "picture what the attention layer of a run does with photographs",
+    "score": "measure score maps of any tool against the benchmark's lists",
 }
 """Name of a command, and of its file here -> what it does."""
 
 
+EXAMPLES = """
+# see it work, without photographs of one's own
+rfga demo
+# boxes for photographs/CLASS/*.jpg
+rfga build photographs --out boxes
+# all that a command can do
+rfga build --help
+"""
+
+
 def module_of(command: str) -> ModuleType:
-    """The file of a command: ``add`` puts its flags below it, ``run`` carries it out."""
+    """The file of a command: ``add`` adds its flags, ``EXAMPLES`` shows them, ``run`` carries it out."""
     return import_module(f"rfga.cli.{command}")
 
 
@@ -40,16 +51,18 @@ def build_parser(command: str | None = None) -> ArgumentParser:
     parser = ArgumentParser(
         prog="rfga",
         exit_on_error=False,
+        formatter_class=Help,  # which the commands take over
         version=__version__,
         description="From class labels to boxes: weakly supervised object localization.",
+        epilog=shown(EXAMPLES),
     )
     commands = parser.add_subcommands(dest="command", required=True, metavar="COMMAND")
     for name, describe in COMMANDS.items():
-        its_own = ArgumentParser(description=describe, exit_on_error=False)
+        asked = name == command
+        its_own = command_parser(describe, module_of(name).EXAMPLES if asked else "")
         commands.add_subcommand(name, its_own, help=describe)  # first, as its own subcommands need it
-        if name == command:
+        if asked:
             module_of(name).add(its_own)
-        its_own.add_argument("--debug", action="store_true", help="show the traceback of an error")
         its_own.prog = f"rfga {name}"
     return parser
 

@@ -6,12 +6,21 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
+from rfga.cli.grammar.help import MOST_USED, into
 from rfga.cli.printing import print_table
+
+EXAMPLES = """
+# all recipes with the numbers that their papers report
+rfga recipes
+# one, as YAML to change
+rfga recipes cub-resnet50-adl
+"""
 
 
 def add(command: ArgumentParser) -> None:
     """Put its flags below the command."""
-    command.add_argument("name", type=str, nargs="?", default=None, help="recipe to print")
+    first = into(command, MOST_USED)
+    first("name", type=str, nargs="?", default=None, help="recipe to print")
 
 
 def run(values: dict[str, Any], explicit: set[str]) -> None:

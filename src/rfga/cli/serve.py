@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from jsonargparse import ArgumentParser
 
+from rfga.cli.grammar import flags
+from rfga.cli.grammar.help import MACHINE, MOST_USED, into
 from rfga.cli.printing import tell, warn
-from rfga.engine.run.config import POSTHOC_NAMES, Normalisation
-from rfga.engine.runtime.machine import Device
+from rfga.engine.evaluating.options import EvaluateCommand
+
+EXAMPLES = """
+# a page at http://127.0.0.1:7860 to drop photographs on
+rfga serve run
+# at any free port, for photographs of up to 50 MB
+rfga serve run --port 0 --max-upload-mb 50
+"""
 
 
 def add(command: ArgumentParser) -> None:
     """Put its flags below the command."""
-    flag = command.add_argument
-    flag("run", type=str, help="run folder that rfga train made")
-    flag("--host", type=str, default="127.0.0.1", help="address to listen at; by default this machine's own")
-    flag("--port", type=int, default=7860, help="to listen at; 0 takes any that is free")
-    flag("--maps-from", choices=POSTHOC_NAMES, default=None, help="post-hoc maps, not the method's own")
-    flag(
-        "--normalisation",
-        choices=get_args(Normalisation),
-        default=None,
-        help="of score maps, instead of the run's own",
-    )
+    first = into(command, MOST_USED)
+    first("run", type=str, help="run folder that rfga train made")
+    first("--port", type=int, default=7860, help="to listen at; 0 takes any that is free")
+    host = "address to listen at; by default this machine's own"
+    first("--host", type=str, default="127.0.0.1", help=host)
+    flags.add_options(command, EvaluateCommand, only=("normalisation", "maps_from"))
+    flag = into(command, MACHINE)
     flag("--max-upload-mb", type=float, default=20.0, help="of one file, in megabytes")
     flag("--max-pixels", type=int, default=50_000_000, help="of one photograph; larger ones are not decoded")
-    flag("--device", choices=get_args(Device), default="auto", help="where to compute")
+    flags.add_runtime(command, only=("device",))
 
 
 def run(values: dict[str, Any], explicit: set[str]) -> None:

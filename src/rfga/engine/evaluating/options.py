@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -25,13 +25,13 @@ class EvaluateCommand:
         batch_size: photographs at a time.
     """
 
-    truth: Path | None = None
+    truth: Path | None = field(default=None, metadata={"group": "how it is measured"})
     split: str = "val"
     step: float = 0.001
     threshold: str = "auto"
-    normalisation: Normalisation | None = None
+    normalisation: Normalisation | None = field(default=None, metadata={"group": "maps and boxes"})
     maps_from: str | None = None
-    batch_size: int = 32
+    batch_size: int = field(default=32, metadata={"group": "machine"})
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class ScoreOptions:
         quiet: print nothing but errors and results.
     """
 
-    step: float = 0.001
+    step: float = field(default=0.001, metadata={"group": "how it is measured"})
     normalisation: Normalisation = "minmax"
     threshold: str = "auto"
     policy: Policy = "fail"
-    quiet: bool = True
+    quiet: bool = field(default=True, metadata={"group": "messages"})

@@ -114,7 +114,7 @@ class Passes:
         few = few_of_each(self.data.train, -(-SAMPLE // len(self.data.dataset.classes)))
         errors: dict[int, float] = {}
         for factor in SIZES:
-            size = round(factor * base)
+            size = self.method.backbone.layout.fitting(factor * base)
             self._solve(Look(f"trying inputs of {size} pixels", passes, few, size))
             errors[size] = self.method.learned()["seed_error"]
         best = min(errors, key=lambda size: errors[size])

@@ -19,11 +19,11 @@ class LocalizeOptions:
     """What ``localize`` writes, and how.
 
     Args:
-        formats: names out of ``rfga.output.export.formats.FORMATS``.
-        photographs: how yolo/images gets the photographs, without which YOLO does not find their boxes.
         labels: class to box: folder, predicted, or a file.
         max_boxes: boxes per photograph at most.
         second_look: judge each box by another pass, for better confidence.
+        formats: names out of ``rfga.output.export.formats.FORMATS``.
+        photographs: how yolo/images gets the photographs, without which YOLO does not find their boxes.
         review: photographs on the review sheet at most; 0 for no sheet.
         pictures: write photographs with their boxes.
         maps: write score maps as .npy.
@@ -36,18 +36,18 @@ class LocalizeOptions:
         UserError: a number is out of its range.
     """
 
-    formats: Sequence[str] = field(default=("coco",), metadata={"flag": "format"})
-    photographs: Placing = "link"
-    labels: str | None = None
+    labels: str | None = field(default=None, metadata={"group": "maps and boxes"})
     max_boxes: int = 1
     second_look: bool = False
+    formats: Sequence[str] = field(default=("coco",), metadata={"flag": "format", "group": "what is written"})
+    photographs: Placing = "link"
     review: int = 500
     pictures: bool = True
     maps: bool = False
     masks: bool = False
     refine: str = NO_REFINER
     sam_weights: Path | None = field(default=None, metadata={"metavar": "DIR"})
-    batch_size: int = 32
+    batch_size: int = field(default=32, metadata={"group": "machine"})
 
     def __post_init__(self) -> None:
         if self.max_boxes < 1:
@@ -76,7 +76,7 @@ class LocalizeCommand:
     paths: Sequence[Path]
     out: Path
     options: LocalizeOptions = field(default_factory=LocalizeOptions)
-    threshold: str = "auto"
+    threshold: str = field(default="auto", metadata={"group": "maps and boxes"})
     normalisation: str | None = None
     maps_from: str | None = None
     policy: RunPolicy = field(default_factory=RunPolicy)

@@ -55,6 +55,11 @@ class Review:
         self._rank = np.argsort(self._order)
         self._turn = Lock()
         used = {box[4] for step in said.current.values() for box in step.boxes}
+        self._states: dict[int, State] = {}  # of photographs that a person has looked at
+        self._counts: Counter[State] = Counter()
+        numbers = found.numbers
+        for number in found.reviewed | {numbers[name] for name in said.current if name in numbers}:
+            self._note(number)
         self.classes = (*found.place.classes, *sorted(used - set(found.place.classes)))
 
     def state(self, number: int) -> State:
@@ -97,7 +102,7 @@ class Review:
         rest = listed[np.searchsorted(ranks, rank, "right") :]
         if by < 0:
             rest = listed[: np.searchsorted(ranks, rank)][::-1]
-        return next((int(n) for n in rest if not unseen or self.state(int(n)) == "open"), None)
+        return next((n for n in rest.tolist() if not unseen or n not in self._states), None)
 
     def entry(self, number: int) -> dict[str, Any]:
         """What the list and the stage show of a photograph."""
@@ -117,9 +122,9 @@ class Review:
 
     def progress(self) -> dict[str, Any]:
         """How far the review is."""
-        states = Counter(self.state(number) for number in self._seen())
-        states["open"] = len(self.found) - sum(states.values())
-        return {"states": dict(states), "undo": self.said.steps, "redo": self.said.undone}
+        states = {state: count for state, count in self._counts.items() if count}
+        states["open"] = len(self.found) - len(self._states)
+        return {"states": states, "undo": self.said.steps, "redo": self.said.undone}
 
     def change(self, number: int, mark: Mark, boxes: Sequence[Box] = ()) -> dict[str, Any]:
         """Say something of a photograph; it is kept when this returns.
@@ -144,15 +149,18 @@ class Review:
             confirmed = mark == "right" and self.state(number) in ("right", "corrected", "nothing")
             if not confirmed and step != self.said.current.get(found.image_id, Step(found.image_id, "open")):
                 self.said.add(step)
+                self._note(number)
         return self.entry(number) | self.progress()
 
     def undo(self) -> dict[str, Any]:
         """Take back the last thing that was said, of whichever photograph."""
-        return self._after(self.said.undo())
+        with self._turn:
+            return self._after(self.said.undo())
 
     def redo(self) -> dict[str, Any]:
         """Say again what was taken back last."""
-        return self._after(self.said.redo())
+        with self._turn:
+            return self._after(self.said.redo())
 
     def photograph(self, number: int) -> Path | None:
         """Its file, if it is there."""
@@ -182,7 +190,18 @@ class Review:
 
     def _after(self, name: str | None) -> dict[str, Any]:
         number = None if name is None else self.found.numbers.get(name)
-        return ({} if number is None else self.entry(number)) | self.progress()
+        if number is None:
+            return self.progress()
+        self._note(number)
+        return self.entry(number) | self.progress()
+
+    def _note(self, number: int) -> None:
+        """Count a photograph as what it is now."""
+        if number in self._states:
+            self._counts[self._states.pop(number)] -= 1
+        if (state := self.state(number)) != "open":
+            self._states[number] = state
+            self._counts[state] += 1
 
     def _boxes(self, found: Prediction) -> list[tuple[Box, float | None]]:
         """What a photograph holds now, each with the confidence of a box that no person has confirmed."""
@@ -214,20 +233,15 @@ class Review:
         if choice.label is not None:
             keep &= np.asarray(self.found.labels) == choice.label
         if choice.shown == "open":
-            keep[list(self._seen())] = False
+            keep[list(self._states)] = False
         elif choice.shown != "all":
             chosen = {"warned": self.found.warned, "empty": self.found.empty}.get(choice.shown)
             if chosen is None:
-                chosen = {number for number in self._seen() if self.state(number) == choice.shown}
+                chosen = {number for number, state in self._states.items() if state == choice.shown}
             others = np.ones_like(keep)
             others[list(chosen)] = False
             keep &= ~others
         return self._order[keep[self._order]]
-
-    def _seen(self) -> set[int]:
-        """The photographs of which a person has said something."""
-        numbers = self.found.numbers
-        return self.found.reviewed | {numbers[name] for name in self.said.current if name in numbers}
 
     def _checked(self, number: int) -> int:
         if not 0 <= number < len(self.found):

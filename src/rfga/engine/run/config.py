@@ -34,10 +34,13 @@ class TrainConfig:
         foreground: put the foreground of the collection on top of the method, its maps being the seeds.
         backbone: a benchmark variant or the name of any timm network.
         weights: imagenet, none, or a local safetensors or pth file.
+        image_size: side in pixels of the square that the network sees.
+        output_stride: pixels of the image per pixel of the score map; by default 16, or a transformer's own.
+        choose_size: a method that learns by passes chooses the side itself, among once, 1.5 times and twice
+            image_size, by how well seeds are predicted.
+        normalisation: of score maps; auto is minmax, or none where a method's maps are shares already.
         epochs: passes over the training photographs.
         train_per_class: train on that many photographs of each class at most, chosen by name; else on all.
-        image_size: side in pixels of the square that the network sees.
-        output_stride: pixels of the image per pixel of the score map.
         batch_size: photographs per step and device.
         lr: learning rate of the pretrained weights.
         new_lr_factor: how many times faster new layers learn.
@@ -49,6 +52,7 @@ class TrainConfig:
         milestones: epochs after which the schedule step falls; by default at a third and two thirds.
         warmup_epochs: over how many epochs the learning rate rises from nothing.
         freeze_backbone: train new layers alone.
+        seed: of everything random.
         crop: benchmark (square of 256/224 of the size, random crop) or random-resized.
         min_scale: smallest part of the photograph that a random-resized crop shows.
         flip: mirror half of the training photographs.
@@ -58,21 +62,19 @@ class TrainConfig:
         std: of the colours in [0, 1]; by default found out.
         precision: of the arithmetic; auto is bf16 where the device has it.
         compile: have torch.compile translate the backbone first; minutes more, and another last digit.
-        choose_size: a method that learns by passes chooses the side itself, among once, 1.5 times and twice
-            image_size, by how well seeds are predicted.
-        normalisation: of score maps; auto is minmax, or none where a method's maps are shares already.
-        seed: of everything random.
     """
 
-    method: str = "rfga"
+    method: str = field(default="rfga", metadata={"group": "network and method"})
     options: dict[str, Any] = field(default_factory=dict)
     foreground: bool = False
     backbone: str = "resnet50"
     weights: str = "imagenet"
-    epochs: int = 10
-    train_per_class: int | None = None
     image_size: int = 224
-    output_stride: int = 16
+    output_stride: int | None = None
+    choose_size: bool = False
+    normalisation: Literal["auto", "minmax", "max", "pas", "ivr", "none"] = "auto"
+    epochs: int = field(default=10, metadata={"group": "learning"})
+    train_per_class: int | None = None
     batch_size: int = 32
     lr: float = 0.001
     new_lr_factor: float = 10.0
@@ -84,18 +86,16 @@ class TrainConfig:
     milestones: tuple[int, ...] | None = None
     warmup_epochs: float = 0.5
     freeze_backbone: bool = False
-    crop: CropKind = "benchmark"
+    seed: int = 0
+    crop: CropKind = field(default="benchmark", metadata={"group": "reading photographs"})
     min_scale: float = 0.5
     flip: bool = True
     decode: Decoding = "reduced"
     pad_type: str | None = None
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None
-    precision: Precision = "auto"
+    precision: Precision = field(default="auto", metadata={"group": "machine"})
     compile: bool = False
-    choose_size: bool = False
-    normalisation: Literal["auto", "minmax", "max", "pas", "ivr", "none"] = "auto"
-    seed: int = 0
 
     def __post_init__(self) -> None:
         """Refuse what cannot work before anything is written.
@@ -110,7 +110,7 @@ class TrainConfig:
         twice = self.foreground and self.method in SHARES_OF_OBJECT
         _require(self, "foreground", not twice, f"off for the method {self.method}, which has it already")
         for name in ("epochs", "image_size", "output_stride", "batch_size"):
-            _require(self, name, getattr(self, name) >= 1, "at least 1")
+            _require(self, name, getattr(self, name) is None or getattr(self, name) >= 1, "at least 1")
         _require(self, "image_size", self.image_size <= MOST_SIDE_PIXELS, f"at most {MOST_SIDE_PIXELS}")
         for name in ("lr", "new_lr_factor"):
             _require(self, name, 0 < getattr(self, name) < inf, "above 0 and finite")
@@ -160,7 +160,7 @@ class RunPolicy:
         UserError: both at once.
     """
 
-    resume: bool = False
+    resume: bool = field(default=False, metadata={"group": "what is written"})
     overwrite: bool = False
 
     def __post_init__(self) -> None:

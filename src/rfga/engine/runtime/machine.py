@@ -19,20 +19,20 @@ class Runtime:
     Args:
         device: where to compute.
         workers: processes that read photographs; -1 chooses.
-        quiet: print nothing but errors and results.
         devices: devices of this machine to share the work, one process each; under torchrun or srun of each.
         nodes: machines on which torchrun or srun starts this command.
+        quiet: print nothing but errors and results.
         processes: which of them this one is; ``rfga.engine.runtime.joining.joined`` sets it.
 
     Raises:
         UserError: a number of workers below -1, or of devices or machines below 1.
     """
 
-    device: Device = "auto"
+    device: Device = field(default="auto", metadata={"group": "machine"})
     workers: int = -1
-    quiet: bool = False
     devices: int | None = field(default=None, metadata={"metavar": "N"})
     nodes: int | None = field(default=None, metadata={"metavar": "M"})
+    quiet: bool = field(default=False, metadata={"group": "messages"})
     processes: Processes = ALONE
 
     def __post_init__(self) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, g
 from docstring_parser import parse as parse_docstring
 from jsonargparse import ArgumentParser
 
+from rfga.cli.grammar.help import METHOD, MOST_USED, WRITTEN, into
 from rfga.data import DATASETS
 from rfga.engine.evaluating.options import EvaluateCommand
 from rfga.engine.localizing.refiners import REFINER_NAMES
@@ -50,10 +51,12 @@ def add_options(
     without: Collection[str] = (),
     said: Mapping[str, str] | None = None,
     defaults: Mapping[str, Any] | None = None,
+    group: str | None = None,
 ) -> None:
     """One flag for each field of a dataclass, typed and explained as its docstring has it.
 
-    What is true by default becomes ``--no-NAME``. Of a ``Path`` and of several names the flag is text.
+    What is true by default becomes ``--no-NAME``. Of a ``Path`` and of several names the flag is text. A
+    field belongs to the group that its metadata names, or else to that of the field before it.
 
     Args:
         command: that gets the flags.
@@ -62,13 +65,15 @@ def add_options(
         without: names of fields that get none.
         said: other help than the docstring's.
         defaults: other defaults than the fields'.
+        group: title of the group that gets them, instead of the fields' own.
     """
     hints = get_type_hints(kind)
     documented = parse_docstring(kind.__doc__ or "").params
     meaning = {p.arg_name: " ".join((p.description or "").split()).rstrip(".") for p in documented}
     meaning |= said or {}
+    own = ""
     for option in fields(kind):
-        name = option.name
+        name, own = option.name, option.metadata.get("group", own)
         if name in without or (only and name not in only):
             continue
         default = (defaults or {}).get(name, None if option.default is MISSING else option.default)
@@ -78,7 +83,7 @@ def add_options(
             meaning[name] = (said or {}).get(name, f"do not {meaning[name]}")
         if "metavar" in option.metadata:
             more["metavar"] = option.metadata["metavar"]
-        command.add_argument(flag, help=meaning[name], **more)
+        into(command, group or own)(flag, help=meaning[name], **more)
 
 
 def made(kind: type[Made], values: Mapping[str, Any], **known: Any) -> Made:
@@ -128,40 +133,49 @@ def _is_of(hint: Any, kind: type) -> bool:
 
 def add_truth(command: ArgumentParser, what: str = "boxes or masks of the split") -> None:
     """Boxes or masks from anywhere."""
-    command.add_argument("--truth", type=str | None, default=None, help=f"{what}: {TRUTH_HELP}")
+    flag = into(command, MOST_USED)
+    flag("--truth", type=str | None, default=None, help=f"{what}: {TRUTH_HELP}")
 
 
 def add_json(command: ArgumentParser, what: str = "write the numbers there too") -> None:
     """A file that gets what is printed."""
-    command.add_argument("--json", type=str | None, default=None, metavar="FILE", help=what)
+    flag = into(command, WRITTEN)
+    flag("--json", type=str | None, default=None, metavar="FILE", help=what)
 
 
 def add_policy(command: ArgumentParser, resume: str, overwrite: str) -> None:
     """What happens to what an earlier call left."""
-    command.add_argument("--resume", action="store_true", help=resume)
-    command.add_argument("--overwrite", action="store_true", help=overwrite)
+    add_options(command, RunPolicy, said={"resume": resume, "overwrite": overwrite})
 
 
-def add_settings(command: ArgumentParser, without: Collection[str] = ()) -> None:
-    """One flag for each setting of training."""
-    add_options(command, TrainConfig, without=("options", *without))
+def add_settings(command: ArgumentParser, without: Collection[str] = (), first: Collection[str] = ()) -> None:
+    """One flag for each setting of training; ``first`` are those that most people need."""
+    if first:
+        add_options(command, TrainConfig, only=first, group=MOST_USED)
+    add_options(command, TrainConfig, without=("options", *first, *without))
 
 
-def add_processes(command: ArgumentParser) -> None:
-    """What shares the work."""
-    add_options(command, Runtime, only=("devices", "nodes"))
+def add_set(command: ArgumentParser) -> None:
+    """Options of the method."""
+    flag = into(command, METHOD)
+    flag("--set", action="append", type=str, default=[], metavar="KEY=VALUE", help="an option of the method")
 
 
 def add_reading(command: ArgumentParser) -> None:
     """How maps are read out of a run, and what shares the work."""
     add_options(command, EvaluateCommand, only=("normalisation", "maps_from", "batch_size"))
     add_runtime(command)
-    add_processes(command)
+    add_options(command, Runtime, only=("devices", "nodes"))
 
 
-def add_runtime(command: ArgumentParser) -> None:
+def add_runtime(command: ArgumentParser, only: Collection[str] = ("device", "workers", "quiet")) -> None:
     """Where to compute, and how much to print."""
-    add_options(command, Runtime, only=("device", "workers", "quiet"))
+    add_options(command, Runtime, only=only)
+
+
+def add_quiet(command: ArgumentParser) -> None:
+    """How much to print."""
+    add_runtime(command, only=("quiet",))
 
 
 def runtime_of(values: Mapping[str, Any]) -> Runtime:
