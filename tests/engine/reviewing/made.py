@@ -16,7 +16,7 @@ from rfga.types import Prediction
 CLASSES = ("cat", "dog", "a&<b>\"c'")
 SIZE_HW = (120, 200)
 NAMES = ("cat/unsure.jpg", "cat/sure.jpg", "dog/none.png", "dog/two.jpg", "dog/<img src=x>.png")
-BOXES = (
+BOXES: tuple[list[tuple[list[float], float]], ...] = (
     [([20.0, 10.0, 90.0, 70.0], 0.2)],
     [([30.0, 20.0, 130.0, 100.0], 0.9)],
     [],

@@ -11,7 +11,6 @@ from typing import NoReturn
 
 import pytest
 
-from rfga.engine.reviewing import corrections
 from rfga.engine.reviewing.corrections import FILE_NAME, Corrections, Step
 from rfga.files import StorageError
 from rfga.types import UserError
@@ -80,7 +79,7 @@ def test_what_cannot_be_kept_is_not_said(tmp_path: Path, monkeypatch: pytest.Mon
         said.add(FIRST)
         before = said.path.read_bytes()
         with monkeypatch.context() as patched:
-            patched.setattr(corrections.os, "fsync", full)
+            patched.setattr("rfga.engine.reviewing.corrections.os.fsync", full)
             for act in (lambda: said.add(SECOND), said.undo):
                 with pytest.raises(StorageError, match="make room, then do it again"):
                     act()

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from rfga.data.truth.readers import open_truth
 from rfga.engine.reviewing.command import ReviewCommand, opened, write_corrected
 from rfga.engine.reviewing.found import Place
-from rfga.engine.reviewing.review import Choice, Review
+from rfga.engine.reviewing.review import Choice, Review, Shown
 from rfga.output.export.formats import FORMATS
 from rfga.types import Prediction, UserError
 from tests.engine.reviewing import made
@@ -54,7 +55,13 @@ def test_choices_of_the_list(review: Review) -> None:
     review.change(1, "wrong")
     review.change(3, "corrected", [DRAWN])
     review.change(4, "corrected", [])
-    expected = {"all": [2, 0, 3, 4, 1], "open": [2], "right": [0], "wrong": [1], "corrected": [3]}
+    expected: dict[Shown, list[int]] = {
+        "all": [2, 0, 3, 4, 1],
+        "open": [2],
+        "right": [0],
+        "wrong": [1],
+        "corrected": [3],
+    }
     expected |= {"nothing": [4], "warned": [3], "empty": [2]}
     for shown, found in expected.items():
         assert numbers(review, Choice(shown)) == found, shown
@@ -62,8 +69,9 @@ def test_choices_of_the_list(review: Review) -> None:
     assert numbers(review, Choice(label=2)) == []
     states = {"open": 1, "right": 1, "wrong": 1, "corrected": 1, "nothing": 1}
     assert review.progress()["states"] == states
+    others: Any = "others"
     with pytest.raises(UserError, match="expected a choice of the page"):
-        Choice("others")
+        Choice(others)
 
 
 def test_steps_through_the_list_and_to_the_worst_that_nobody_saw(review: Review) -> None:
