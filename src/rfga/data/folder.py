@@ -8,12 +8,12 @@ from pathlib import Path
 from PIL import Image
 
 from rfga.data.base import Dataset, canonical_split
-from rfga.data.folder_notes import layout_notes, loose_photographs, of_two_classes, same_names, unread
+from rfga.data.folder_notes import layout_notes, loose_photographs, unread
 from rfga.data.formats import IMAGE_SUFFIXES, OTHER_PICTURES
 from rfga.data.images import read_image
-from rfga.data.spelling import class_key, nearly_same
+from rfga.data.spelling import class_key, nearly_same, same_names
 from rfga.data.truth.readers import open_truth
-from rfga.data.walk import find_images, is_folder, is_picture, list_folder, subfolders
+from rfga.data.walk import find_images, is_folder, is_picture, list_folder, of_two_classes, subfolders
 from rfga.types import SPLIT_FOLDERS, SPLITS, Sample, Truth, UserError
 
 # Folders of these names say that their parent is no plain collection of classes.

@@ -19,7 +19,9 @@ from rfga.engine.building.verdict import Verdict, verdict_of
 from rfga.engine.localizing.estimate import estimated_for
 from rfga.engine.localizing.inputs import Photograph
 from rfga.engine.localizing.journal import FILE_NAME as JOURNAL
-from rfga.engine.localizing.localize import Summary, localize
+from rfga.engine.localizing.journal import Summary
+from rfga.engine.localizing.labels import choose_labels
+from rfga.engine.localizing.localize import localize
 from rfga.engine.localizing.localizer import Localizer
 from rfga.engine.localizing.options import LocalizeOptions
 from rfga.engine.localizing.refiners import load_refiner
@@ -150,7 +152,8 @@ def _build(command: BuildCommand, dataset: Dataset, runtime: Runtime) -> Built:
     localizer = Localizer.load(run, device=runtime.device)
     boxes = command.out / BOXES
     if localizer.threshold.source == FIXED:
-        localizer = estimated_for(localizer, photographs, "folder", runtime, boxes if policy.resume else None)
+        labels = choose_labels(photographs, "folder", localizer.classes).indices
+        localizer = estimated_for(localizer, photographs, labels, runtime, boxes if policy.resume else None)
     threshold = threshold_sentence(localizer.threshold, False, localizer.config.normalisation)
     say(f"3 of 3: boxes for {len(photographs)} photographs; {threshold}")
     looks_twice = command.localize.second_look and localizer.config.normalisation != "none"

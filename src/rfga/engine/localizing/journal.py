@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 import numpy as np
 
+from rfga.engine.run.config import RunPolicy
+from rfga.engine.runtime.processes import Processes
 from rfga.files import replacing
 from rfga.types import Prediction, UserError
 
@@ -26,6 +30,24 @@ _PARTS = ".journal-*.jsonl"
 def journal_parts(folder: Path) -> list[Path]:
     """What processes other than the first have written, and nobody has taken over."""
     return sorted(folder.glob(_PARTS))
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What became of every photograph; the three counts add up to the inputs."""
+
+    inputs: int
+    done: int
+    skipped: int  # done by an earlier run that this one went on with
+    failed: dict[str, str]  # image id -> reason
+    without_box: int  # of those done or skipped: nothing above the threshold
+    warnings: dict[str, int] = field(default_factory=dict)  # of those done or skipped: how many have each
+    # How many inputs have the class to look for from their folder, from a file, or as the most probable one.
+    class_from: dict[str, int] = field(default_factory=dict, compare=False)
+    notes: tuple[str, ...] = field(default=(), compare=False)  # what is not as expected and yet no error
+    # Photographs whose names leave no room for an ending -> their pictures; maps and masks are called alike.
+    shorter_names: dict[str, str] = field(default_factory=dict, compare=False)
+    nothing_found: tuple[str, ...] = ()  # image ids of those without a box
 
 
 class Journal:
@@ -193,6 +215,52 @@ class Journal:
     ) -> None:
         with suppress(OSError):  # every line was handed over when it was written, or its failure told
             self._stream.close()
+
+
+def begin_journal(
+    out: Path,
+    settings: dict[str, Any],
+    ids: Sequence[str],
+    policy: RunPolicy,
+    processes: Processes,
+    prepare: Callable[[], None],
+) -> tuple[Journal, list[bool]]:
+    """The journal that this process writes, and which photographs an earlier run did.
+
+    Args:
+        out: the output folder.
+        settings: see ``Journal``.
+        ids: of all photographs.
+        policy: about what an earlier run left.
+        processes: that share the photographs.
+        prepare: called in the first of them before anything is written.
+    """
+    opened: list[Journal] = []
+
+    def begin() -> bytes:
+        prepare()
+        opened.append(Journal(out, settings, ids, resume=policy.resume))
+        return bytes(image_id in opened[0] for image_id in ids)
+
+    before = [bool(done) for done in processes.agree(begin)]
+    if not processes.first:
+        opened.append(Journal(out, settings, ids, resume=False, part=processes.rank))
+    return opened[0], before
+
+
+def summary_of(journal: Journal, ids: Sequence[str], before: Sequence[bool]) -> Summary:
+    """What became of the photographs, now that all processes have done."""
+    journal.take_parts()
+    nothing_found = tuple(found.image_id for found in journal.predictions(ids) if not len(found.boxes))
+    return Summary(
+        inputs=len(ids),
+        done=len(ids) - sum(before) - len(journal.failures),
+        skipped=sum(before),
+        failed=dict(journal.failures),
+        without_box=len(nothing_found),
+        warnings=dict(Counter(text for found in journal.predictions(ids) for text in found.warnings)),
+        nothing_found=nothing_found,
+    )
 
 
 def prediction_of(held: dict[str, Any]) -> Prediction:
