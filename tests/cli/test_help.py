@@ -6,7 +6,7 @@ import pytest
 
 from rfga.cli import main
 from rfga.cli.data import ACTIONS
-from rfga.cli.help import MOST_USED, command_parser
+from rfga.cli.grammar.help import MOST_USED, command_parser
 from rfga.cli.parser import COMMANDS, EXAMPLES, build_parser, module_of
 from rfga.engine.run.recipes import recipe_text
 

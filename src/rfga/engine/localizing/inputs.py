@@ -62,6 +62,17 @@ def find_photographs(
     return list(found.values())
 
 
+def folders_of(photographs: Sequence[Photograph]) -> list[str]:
+    """The folders that the photographs' ids are relative to, as whole paths; most often there is one.
+
+    Example:
+        >>> folders_of([Photograph("cat/a.jpg", Path("/photos/cat/a.jpg"), "cat")])
+        ['/photos']
+    """
+    ends = ((photograph.path.absolute().as_posix(), f"/{photograph.image_id}") for photograph in photographs)
+    return sorted({path.removesuffix(end) or "/" for path, end in ends if path.endswith(end)})
+
+
 def shorter_names(image_ids: Sequence[str]) -> dict[str, str]:
     """The pictures of photographs whose names leave no room for an ending."""
     pictures = ((name, fitting(name, ".jpg")) for name in image_ids)

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 from rfga.engine.run.options import typed_options
 from rfga.engine.runtime.machine import Precision
-from rfga.methods import BY_PASSES, METHODS, POSTHOC, SHARES_OF_OBJECT
+from rfga.methods import BY_PASSES, METHODS, POSTHOC, SHARES_OF_OBJECT, WITH_FOREGROUND
 from rfga.types import UserError
 
 METHOD_NAMES = tuple(METHODS)
@@ -33,6 +33,7 @@ class TrainConfig:
         method: name of the method (see: rfga methods).
         options: the method's own options.
         foreground: put the foreground of the collection on top of the method, its maps being the seeds.
+        seeds_from: with the foreground, read its seeds from the method in this way instead of its own maps.
         backbone: a benchmark variant or the name of any timm network.
         weights: imagenet, none, or a local safetensors or pth file.
         image_size: side in pixels of the square that the network sees.
@@ -68,6 +69,7 @@ class TrainConfig:
     method: str = field(default="rfga", metadata={"group": "network and method"})
     options: dict[str, Any] = field(default_factory=dict)
     foreground: bool = False
+    seeds_from: str | None = None
     backbone: str = "resnet50"
     weights: str = "imagenet"
     image_size: int = 224
@@ -108,8 +110,10 @@ class TrainConfig:
         if self.normalisation == "auto":
             own: Normalisation = "none" if self.foreground or self.method in SHARES_OF_OBJECT else "minmax"
             object.__setattr__(self, "normalisation", own)
-        twice = self.foreground and self.method in SHARES_OF_OBJECT
+        twice = self.foreground and self.method in WITH_FOREGROUND
         _require(self, "foreground", not twice, f"off for the method {self.method}, which has it already")
+        known = self.seeds_from is None or (self.foreground and self.seeds_from in POSTHOC_NAMES)
+        _require(self, "seeds_from", known, f"out of {', '.join(POSTHOC_NAMES)}, together with --foreground")
         for name in ("epochs", "image_size", "output_stride", "batch_size"):
             _require(self, name, getattr(self, name) is None or getattr(self, name) >= 1, "at least 1")
         _require(self, "image_size", self.image_size <= MOST_SIDE_PIXELS, f"at most {MOST_SIDE_PIXELS}")
@@ -129,6 +133,13 @@ class TrainConfig:
             _require(self, "milestones", rising, "rising, from 1")
             steps = self.schedule == "step" or not self.milestones
             _require(self, "schedule", steps, "step, to which milestones belong")
+
+    def read_as(self, normalisation: str | None, maps: str) -> TrainConfig:
+        """The same settings for the method's own maps or others, normalised as asked or as suits them."""
+        if normalisation is None and maps != OWN_MAPS:
+            other = "minmax" if self.normalisation == "none" else self.normalisation
+            normalisation = "none" if maps in SHARES_OF_OBJECT else other
+        return TrainConfig.from_dict({**self.to_dict(), "normalisation": normalisation or self.normalisation})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for YAML."""

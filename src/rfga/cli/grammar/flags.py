@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, g
 from docstring_parser import parse as parse_docstring
 from jsonargparse import ArgumentParser
 
-from rfga.cli.help import METHOD, MOST_USED, WRITTEN, into
+from rfga.cli.grammar.help import METHOD, MOST_USED, WRITTEN, into
 from rfga.data import DATASETS
 from rfga.engine.evaluating.options import EvaluateCommand
 from rfga.engine.localizing.refiners import REFINER_NAMES
@@ -35,6 +35,7 @@ TRUTH_HELP = (
 CHOICES: dict[str, tuple[str, ...]] = {
     "method": METHOD_NAMES,
     "maps_from": POSTHOC_NAMES,
+    "seeds_from": POSTHOC_NAMES,
     "refine": REFINER_NAMES,
     "split": (*SPLITS, *SPLIT_ALIASES),
 }
