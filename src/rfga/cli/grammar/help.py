@@ -25,8 +25,8 @@ GROUPS = (
 )
 """Titles in their order. A field of a dataclass names its group in its metadata, the next have the same."""
 
-DESCRIBED = {EPOCHS: f"(without meaning for methods that are solved: {', '.join(SOLVED_METHODS)})"}
-"""What stands below a title."""
+HEADINGS = {EPOCHS: f"{EPOCHS} (not of {', '.join(SOLVED_METHODS)}, which are solved)"}
+"""Of groups whose title does not say enough."""
 
 
 def command_parser(describe: str, examples: str = "") -> ArgumentParser:
@@ -43,7 +43,7 @@ def command_parser(describe: str, examples: str = "") -> ArgumentParser:
         epilog=shown(examples),
     )
     for title in GROUPS:
-        parser.add_argument_group(title, DESCRIBED.get(title), name=title)
+        parser.add_argument_group(HEADINGS.get(title, title), name=title)
     flag = into(parser, MESSAGES)
     flag("-h", "--help", action="help", help="show this help message and exit")
     flag("--debug", action="store_true", help="show the traceback of an error")
