@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from rfga.backbones.base import Backbone
-from rfga.methods.base import Batch, Method, Pass, ScoreMaps, Sums, labels_or_top, unit_range
+from rfga.methods.base import Batch, MapReader, Method, Pass, ScoreMaps, Sums, labels_or_top, unit_range
 from rfga.methods.cam import RidgeCAM
 from rfga.nn.foreground import SeedSums, discriminant, place_vectors, seed_error, seed_sums, seeds
 from rfga.nn.guided_filter import guided_filter
@@ -89,6 +89,7 @@ class Foreground(Method):
     ) -> None:
         super().__init__(backbone, num_classes)
         self.seeding: Method = RidgeCAM(backbone, num_classes)
+        self.reader: MapReader | None = None  # of the seeding method, instead of its own maps
         self.kind, self.level, self.tighten = discriminant, level, tighten
         self.above, self.below = above, below
         self.seeds_from = "norm" if num_classes == 1 else seeds
@@ -181,6 +182,11 @@ class Foreground(Method):
         """Whether the classifier has."""
         return self.seeding.has_epochs
 
+    @property
+    def chooses_size(self) -> bool:
+        """Whether nothing was trained at one size."""
+        return not self.has_epochs
+
     def map_hw(self, image_hw: tuple[int, int], stages_hw: Mapping[str, tuple[int, int]]) -> tuple[int, int]:
         """Half the image's sides, or, where maps are not tightened, those of the second middle stage."""
         if self.tighten:
@@ -236,7 +242,7 @@ class Foreground(Method):
         if self.seeds_from == "norm":
             norms: Tensor = torch.linalg.vector_norm(self.backbone(batch.images), dim=1, keepdim=True)
             return norms
-        return self.seeding.localize(batch.images, batch.labels).maps
+        return (self.reader or self.seeding).localize(batch.images, batch.labels).maps
 
     def _solve_seeds(self, sums: Sums) -> None:
         every = SeedSums(**sums)

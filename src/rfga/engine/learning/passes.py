@@ -86,7 +86,7 @@ class Passes:
         looks = list(self.method.passes())
         for index in range(len(looks)):
             last = index == len(looks) - 1
-            if last and self.config.choose_size and not self.method.has_epochs:
+            if last and self.config.choose_size and self.method.chooses_size:
                 chosen = self._choose_size(looks[-1])
                 if chosen != self.config.image_size:
                     self._settle(chosen)
