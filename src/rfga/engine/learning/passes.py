@@ -103,6 +103,7 @@ class Passes:
         self.method = method.eval().to(self.device).to(memory_format=torch.channels_last)
         self.data, self.config, self.run, self.runtime = data, config, run, runtime
         self.samples = [*data.train, *data.background] if data.background else data.train
+        self.several = data.dataset.several_classes("train")
 
     @reading_explained()
     @torch.no_grad()
@@ -193,7 +194,12 @@ class Passes:
     def _batch(self, look: Look, pixels: Tensor, labels: Tensor, positions: Tensor) -> Batch:
         folds = torch.tensor([fold_of(look.samples[place].image_id) for place in positions.tolist()])
         images = normalised(pixels.to(self.device, non_blocking=True), self.method.backbone)
-        return Batch(images, labels.to(self.device), folds.to(self.device))
+        several = {
+            row: self.several[path]
+            for row, place in enumerate(positions.tolist())
+            if (path := look.samples[place].path) in self.several
+        }
+        return Batch(images, labels.to(self.device), folds.to(self.device), several)
 
 
 class _Saver:
