@@ -37,11 +37,12 @@ class Taps:
 
 
 @dataclass
-class _Watch:
+class Memory:
     """What one thread sees of the network while it asks for features."""
 
     remembers: bool  # whether the same images are sent through once
-    seen: dict[str, Tensor] = field(default_factory=dict)
+    seen: dict[str, Tensor] = field(default_factory=dict)  # what passed the places
+    asked: set[str] = field(default_factory=set)  # the places of which something was wanted
     images: Tensor | None = None
     maps: Tensor | None = None  # what forward gave for these images
 
@@ -80,7 +81,7 @@ class Backbone(nn.Module):
         self.channels = {name: channels for name, (_, channels) in stages.items()}
         self.mean, self.std, self.pad_type = mean, std, pad_type
         self.attached = nn.ModuleDict()
-        self._watches: dict[int, _Watch] = {}  # by thread: several may ask at once
+        self._watches: dict[int, Memory] = {}  # by thread: several may ask at once
         self._without_module = [name for name, (module, _) in stages.items() if not module]
         self._watched = set(self._without_module)
         for name, (module, _) in stages.items():
@@ -144,10 +145,13 @@ class Backbone(nn.Module):
         return maps
 
     @contextmanager
-    def remembering(self) -> Iterator[None]:
-        """Within, images that are asked for several times in a row are sent through the network once."""
-        with self._watched_here(remembers=True):
-            yield
+    def remembering(self) -> Iterator[Memory]:
+        """Within, images that are asked for several times in a row are sent through the network once.
+
+        What it gives can be filled with what is known of images from before.
+        """
+        with self._watched_here(remembers=True) as memory:
+            yield memory
 
     def forward_stages(self, images: Tensor) -> dict[str, Tensor]:
         """The features of every stage, by its name, as the following stage receives them."""
@@ -160,18 +164,21 @@ class Backbone(nn.Module):
         """What ``forward`` gives, and the features at some places, what is attached there included."""
         names = [self._place(place) for place in places]
         with self._watched_here(remembers=False) as watch:
-            known = watch.maps if watch.images is images else None
-            last = self(images, generator) if known is None else known
-            return last, [watch.seen[name] for name in names]
+            watch.asked.update(names)
+            known = watch.maps if watch.images is images and watch.seen.keys() >= set(names) else None
+            if known is None:
+                watch.maps = None
+                known = self(images, generator)
+            return known, [watch.seen[name] for name in names]
 
     @contextmanager
-    def _watched_here(self, *, remembers: bool) -> Iterator[_Watch]:
+    def _watched_here(self, *, remembers: bool) -> Iterator[Memory]:
         """Keep in this thread what passes the places, unless somebody around does so already."""
         thread = get_ident()
         if thread in self._watches:
             yield self._watches[thread]
             return
-        self._watches[thread] = _Watch(remembers)
+        self._watches[thread] = Memory(remembers)
         try:
             yield self._watches[thread]
         finally:

@@ -46,6 +46,9 @@ class Pass:
     zeros: Callable[[], Sums]  # the sums of no photograph
     add: Callable[[Sums, Batch], None]  # a batch to them, in place
     solve: Callable[[Sums], None]
+    judges_size: bool = (
+        False  # what it solves says how well the input's size suits: ``learned()["seed_error"]``
+    )
 
 
 class Method(nn.Module, ABC):

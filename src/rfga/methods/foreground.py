@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any, Literal, Self
 
@@ -18,8 +18,10 @@ from rfga.nn.foreground import SeedSums, background_sums, place_vectors, seed_su
 from rfga.nn.guided_filter import guided_filter
 from rfga.nn.self_similarity import spread_along
 
-LEVEL, CLASS_LEVEL = 0.15, 0.25
+LEVEL = 0.3
 """Where places begin to be object: least squares say 0; a bit above, boxes were better (docs/research)."""
+SHARPNESS = 3.0
+"""A logistic function of so many times a discriminant's values makes the next round's seeds."""
 _SECOND, _EMPTY = "seeding.backbone.", "background."
 FOLDS, MANY_CLASSES = 5, 100
 """Parts of which one is left out in turn; of more classes there are two, so that the sums stay small."""
@@ -39,8 +41,9 @@ class Foreground(Method):
         discriminant: one for the collection, one a class, or auto: the collection's where that predicts
             the seeds of left-out photographs as well, else the blend of both that predicts them best.
         stages: how many stages are compared, the middle one and those before it.
-        level: value of the discriminant (-1 background, 1 object) from which a place is object; by default
-            0.15 of one for the collection, 0.25 of others.
+        rounds: how often seeds are taken and learned from: the second time, what the first discriminant
+            calls object counts as much as the class map.
+        level: value of the discriminant (-1 background, 1 object) from which a place is object.
         above: value of a seeding map, between its ends, above which a place is surely object.
         below: value below which it is surely background.
         tighten: let the maps follow the photograph's edges.
@@ -57,6 +60,7 @@ class Foreground(Method):
     means: Tensor
     discriminants: Tensor
     levels: Tensor
+    doubts: Tensor
 
     def __init__(
         self,
@@ -65,7 +69,8 @@ class Foreground(Method):
         *,
         discriminant: Literal["auto", "collection", "class"] = "auto",
         stages: int = 3,
-        level: float | None = None,
+        rounds: int = 2,
+        level: float = LEVEL,
         above: float = 0.5,
         below: float = 0.15,
         tighten: bool = True,
@@ -73,14 +78,16 @@ class Foreground(Method):
     ) -> None:
         super().__init__(backbone, num_classes)
         self.seeding: Method = RidgeCAM(backbone, num_classes)
-        self.kind, self.level, self.tighten = discriminant, level, tighten
+        self.kind, self.rounds, self.tighten = discriminant, rounds, tighten
         self.above, self.below = above, below
         self.seeds_from = "norm" if num_classes == 1 else seeds
         self._places = backbone.middle_places[:stages]
         self._widths = [backbone.channels[place] for place in self._places]
         self.register_buffer("means", torch.zeros(sum(self._widths)))
         self.register_buffer("discriminants", torch.zeros(num_classes, 1 + sum(self._widths)))
-        self.register_buffer("levels", torch.full((1,), LEVEL if level is None else level))
+        self.register_buffer("levels", torch.full((1,), level))
+        self.register_buffer("doubts", torch.zeros(1))
+        self.in_doubt = False
         self.choice: Choice | None = None
         self._folds = FOLDS if num_classes <= MANY_CLASSES else 2
 
@@ -98,6 +105,7 @@ class Foreground(Method):
         for name in [name for name in state_dict if name.startswith(first)]:
             state_dict[f"{prefix}{_SECOND}{name.removeprefix(first)}"] = state_dict[name]
         super()._load_from_state_dict(state_dict, prefix, *rest)
+        self.in_doubt = bool(self.doubts)
 
     @classmethod
     def over(cls, seeding: Method, **options: Any) -> Self:
@@ -114,7 +122,11 @@ class Foreground(Method):
         """The means and the seeds, in the looks that the classifier needs as well."""
         own = (
             Pass("means", self._no_means, self._add_means, self._solve_means),
-            Pass("seeds", self._no_seeds, self._add_seeds, self._solve_seeds),
+            Pass("seeds", self._no_seeds, self._add_seeds, self._solve_seeds, judges_size=True),
+            *(
+                Pass(f"seeds {number}", self._no_seeds, self._add_later_seeds, self._solve_later_seeds)
+                for number in range(2, self.rounds + 1)
+            ),
         )
         pairs = zip_longest(self.seeding.passes(), own)
         return [(*(theirs or ()), *((mine,) if mine else ())) for theirs, mine in pairs]
@@ -126,12 +138,30 @@ class Foreground(Method):
             found = self.seeding.localize(images, labels)
             stages = self._centred(images)
         labels = labels_or_top(found.logits, labels)
-        vectors = place_vectors(stages, self._grid_hw(stages))
-        values = torch.einsum("bpd,bnd->bnp", vectors, self.discriminants[labels].to(vectors.dtype))
-        maps = values.reshape(*values.shape[:2], *self._grid_hw(stages)).clamp(-1, 1)
+        maps = self._values(stages, labels)
+        if self.in_doubt:
+            maps = self._agreed(maps, found.maps, stages, images)
         if self.tighten:
             maps = self._tightened(maps, images)
-        return ScoreMaps(found.logits, self._as_share(maps), labels)
+        shares = unit_range(maps) if self.in_doubt else self._as_share(maps)
+        return ScoreMaps(found.logits, shares, labels)
+
+    def _values(self, stages: Sequence[Tensor], labels: Tensor) -> Tensor:
+        """(B, L, h, w): what the discriminants of some classes (B, L) say of every place."""
+        grid_hw = self._grid_hw(stages)
+        vectors = place_vectors(stages, grid_hw)
+        values = torch.einsum("bpd,bnd->bnp", vectors, self.discriminants[labels].to(vectors.dtype))
+        return values.reshape(*values.shape[:2], *grid_hw).clamp(-1, 1)
+
+    def _agreed(self, values: Tensor, maps: Tensor, stages: Sequence[Tensor], images: Tensor) -> Tensor:
+        """Where all signs agree, for want of one to trust: class, norm of the last features, discriminant.
+
+        On ultrasound and steel each alone has fewer boxes right (docs/research/one-pass-log.md).
+        """
+        product = unit_range(torch.sigmoid(SHARPNESS * values))
+        for signs in (maps, self._norms(images)):
+            product = product * unit_range(spread_along(signs, stages))
+        return product
 
     def _as_share(self, maps: Tensor) -> Tensor:
         """Values of the discriminant as shares in [0, 1] that are a half at the level."""
@@ -206,6 +236,19 @@ class Foreground(Method):
         return {**seeds._asdict(), **{_EMPTY + name: part for name, part in empty._asdict().items()}}
 
     def _add_seeds(self, sums: Sums, batch: Batch) -> None:
+        self._add_places(sums, batch, lambda spread, _: spread.square())
+
+    def _add_later_seeds(self, sums: Sums, batch: Batch) -> None:
+        if self.in_doubt:
+            return
+
+        def both(spread: Tensor, values: Tensor) -> Tensor:
+            return unit_range(torch.sigmoid(SHARPNESS * values)) * spread.sqrt()
+
+        self._add_places(sums, batch, both)
+
+    def _add_places(self, sums: Sums, batch: Batch, mixed: Callable[[Tensor, Tensor], Tensor]) -> None:
+        """Those of a batch; ``mixed`` makes the seeding map of the spread class map and the values so far."""
         maps = self._seeding_maps(batch)
         stages = self._centred(batch.images)
         empty = batch.labels < 0
@@ -219,7 +262,8 @@ class Foreground(Method):
             # One by one: how alike all places are to all others takes more memory than all the rest.
             own = [stage[row : row + 1] for stage in stages]
             spread = unit_range(spread_along(maps[row : row + 1], own)[:, 0])
-            weights, signs = seeds(unit_range(spread.square()), self.above, self.below)
+            values = self._values(own, batch.labels[row : row + 1, None])[:, 0]
+            weights, signs = seeds(unit_range(mixed(spread, values)), self.above, self.below)
             vectors = place_vectors(own, (spread.shape[1], spread.shape[2]))
             for name, value in seed_sums(vectors, weights, signs)._asdict().items():
                 sums[name][label, fold % self._folds] += value.cpu()
@@ -227,16 +271,28 @@ class Foreground(Method):
     def _seeding_maps(self, batch: Batch) -> Tensor:
         """(B, 1, h, w): the classifier's of the given classes, or the features' norm."""
         if self.seeds_from == "norm":
-            norms: Tensor = torch.linalg.vector_norm(self.backbone(batch.images), dim=1, keepdim=True)
-            return norms
+            return self._norms(batch.images)
         return self.seeding.localize(batch.images, batch.labels.clamp_min(0)).maps
+
+    def _norms(self, images: Tensor) -> Tensor:
+        norms: Tensor = torch.linalg.vector_norm(self.backbone(images), dim=1, keepdim=True)
+        return norms
 
     def _solve_seeds(self, sums: Sums) -> None:
         every = SeedSums(*(sums[name] for name in SeedSums._fields))
-        empty = SeedSums(*(sums[_EMPTY + name] for name in SeedSums._fields))
         self.choice = (
             choose(every) if self.kind == "auto" else judged(every, 1.0 * (self.kind == "collection"))
         )
-        self.discriminants.copy_(discriminants(every.over(1), self.choice.share, empty))
-        if self.level is None:
-            self.levels.fill_(LEVEL if self.choice.share == 1 else CLASS_LEVEL)
+        self.in_doubt = self.choice.ratio >= UNSURE_RATIO
+        self.doubts.fill_(self.in_doubt)
+        self._solve_with(sums, self.choice.share)
+
+    def _solve_later_seeds(self, sums: Sums) -> None:
+        """By the choice of the first round: later seeds agree with the discriminant that made them."""
+        if self.choice is not None and not self.in_doubt:  # seeds in doubt do not get better
+            self._solve_with(sums, self.choice.share)
+
+    def _solve_with(self, sums: Sums, share: float) -> None:
+        every = SeedSums(*(sums[name] for name in SeedSums._fields))
+        empty = SeedSums(*(sums[_EMPTY + name] for name in SeedSums._fields))
+        self.discriminants.copy_(discriminants(every.over(1), share, empty))

@@ -1,0 +1,62 @@
+"""A shelf gives back what was put on it, as far as there is room."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from rfga.backbones.base import Memory
+from rfga.engine.learning.shelf import Shelf
+
+PIXELS = torch.arange(2 * 3 * 4 * 4).reshape(2, 3, 4, 4).to(torch.uint8)
+LAST, EARLY = torch.rand(2, 5, 1, 1), torch.rand(2, 2, 2, 2)
+EACH = 3 * 4 * 4 + 4 * (5 + 2 * 2 * 2)  # bytes
+
+
+def seen() -> Memory:
+    other = torch.zeros(2, 9, 9, 9)
+    return Memory(True, {"early": EARLY, "unasked": other}, {"early"}, torch.zeros(2), LAST)
+
+
+def test_what_was_kept_comes_back(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path / "shelf", 7)
+    shelf.keep(PIXELS, seen(), [3, 6])
+    assert [place for place in range(7) if place in shelf] == [3, 6]
+    assert torch.equal(shelf.pixels([6, 3]), PIXELS.flip(0))
+    images, memory = torch.zeros(2, 3, 4, 4), Memory(True)
+    shelf.recall(memory, images, [6, 3])
+    assert memory.images is images
+    assert torch.equal(memory.maps, LAST.flip(0)) if memory.maps is not None else False
+    assert {name: part.tolist() for name, part in memory.seen.items()} == {"early": EARLY.flip(0).tolist()}
+
+
+def test_room_ends_at_the_limit(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path / "shelf", 7, limit_bytes=4 * EACH + EACH // 2)
+    shelf.keep(PIXELS, seen(), [3, 4])
+    assert 3 in shelf
+    assert 4 not in shelf
+    none = Shelf(tmp_path / "none", 7, limit_bytes=EACH - 1)
+    none.keep(PIXELS, seen(), [0, 1])
+    assert 0 not in none
+    assert not none.folder.exists()
+
+
+def test_what_a_later_look_asks_for_besides_is_not_kept_by_half(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path / "shelf", 7)
+    shelf.keep(PIXELS, seen(), [0, 1])
+    more = seen()
+    more.asked.add("unasked")
+    shelf.keep(PIXELS, more, [2, 3])
+    assert 2 not in shelf
+
+
+def test_files_of_before_go_and_so_do_its_own(tmp_path: Path) -> None:
+    (tmp_path / "shelf").mkdir()
+    (tmp_path / "shelf" / "left").write_text("from a killed run")
+    shelf = Shelf(tmp_path / "shelf", 7)
+    assert not shelf.folder.exists()
+    shelf.keep(PIXELS, seen(), [0, 1])
+    shelf.remove()
+    assert not shelf.folder.exists()
+    assert 0 not in shelf
