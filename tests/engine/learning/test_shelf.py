@@ -39,7 +39,7 @@ def test_room_ends_at_the_limit(tmp_path: Path) -> None:
     none = Shelf(tmp_path / "none", 7, limit_bytes=EACH - 1)
     none.keep(PIXELS, seen(), [0, 1])
     assert 0 not in none
-    assert not none.folder.exists()
+    assert not none.path.exists()
 
 
 def test_what_a_later_look_asks_for_besides_is_not_kept_by_half(tmp_path: Path) -> None:
@@ -51,12 +51,11 @@ def test_what_a_later_look_asks_for_besides_is_not_kept_by_half(tmp_path: Path) 
     assert 2 not in shelf
 
 
-def test_files_of_before_go_and_so_do_its_own(tmp_path: Path) -> None:
-    (tmp_path / "shelf").mkdir()
-    (tmp_path / "shelf" / "left").write_text("from a killed run")
+def test_a_file_of_before_goes_and_so_does_its_own(tmp_path: Path) -> None:
+    (tmp_path / "shelf").write_text("left by a killed run")
     shelf = Shelf(tmp_path / "shelf", 7)
-    assert not shelf.folder.exists()
+    assert not shelf.path.exists()
     shelf.keep(PIXELS, seen(), [0, 1])
     shelf.remove()
-    assert not shelf.folder.exists()
+    assert not shelf.path.exists()
     assert 0 not in shelf

@@ -88,7 +88,7 @@ class Passes:
     @torch.no_grad()
     def learn(self) -> TrainConfig:
         """Look at the collection until all is solved; see ``learn_by_passes``."""
-        shelf = Shelf(self._beside(f"shelf-{self.runtime.processes.rank}"), len(self.samples))
+        shelf = Shelf(self._beside(f"shelf-{self.runtime.processes.rank}.bin"), len(self.samples))
         try:
             while not self._all_looks(shelf):
                 shelf.remove()
