@@ -27,15 +27,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--truth", type=Path, required=True)
+    parser.add_argument("data")
+    parser.add_argument("--truth", help="boxes or masks of val; a benchmark brings its own")
     parser.add_argument("--out", type=Path, required=True, help="folder for the runs")
     parser.add_argument(
         "--common", default="", help="flags of every run, such as '--backbone mobilenetv2_100'"
     )
     parser.add_argument("--variants", nargs="+", default=["--method cam", "--method rfga"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
-    parser.add_argument("--normalisations", nargs="+", default=["minmax"])
+    parser.add_argument("--normalisations", nargs="+", default=[""], help="by default that of each run")
     asked = parser.parse_args()
     rows = []
     for variant in asked.variants:
@@ -53,17 +53,18 @@ def trained(asked: argparse.Namespace, variant: str, seed: int) -> Path:
     if not (run / "model.safetensors").is_file():
         started = time.perf_counter()
         flags = [*asked.common.split(), *variant.split(), "--seed", str(seed), "--resume"]
-        rfga("train", str(asked.data), "--out", str(run), *flags)
+        rfga("train", asked.data, "--out", str(run), *flags)
         (run / "seconds.txt").write_text(f"{time.perf_counter() - started:.0f}")
     return run
 
 
 def measured(asked: argparse.Namespace, run: Path, normalisation: str) -> dict[str, Any]:
     """The metrics of a run: the first, benchmark's own entry of each."""
-    numbers = run / f"numbers-{normalisation}.json"
+    numbers = run / f"numbers-{normalisation or 'own'}.json"
     if not numbers.is_file():
-        truth = ("--truth", str(asked.truth), "--normalisation", normalisation)
-        rfga("evaluate", str(run), str(asked.data), *truth, "--json", str(numbers), "--quiet")
+        given = ("--truth", asked.truth) if asked.truth else ()
+        how = ("--normalisation", normalisation) if normalisation else ()
+        rfga("evaluate", str(run), asked.data, *given, *how, "--json", str(numbers), "--quiet")
     metrics = json.loads(numbers.read_text())["metrics"]
     return {name: metrics[name][0] for name in METRICS if name in metrics}
 
@@ -91,7 +92,9 @@ def print_table(rows: list[tuple[str, str, list[dict[str, Any]], list[float]]]) 
             spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
             cells.append(f"{statistics.mean(values):.1f}{spread}" if values else "-")
         took = statistics.median(spent)
-        print(f"| `{variant}` | {normalisation} | {len(found)} |", " | ".join(cells), f"| {took:.1f} |")
+        print(
+            f"| `{variant}` | {normalisation or 'own'} | {len(found)} |", " | ".join(cells), f"| {took:.1f} |"
+        )
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ METHOD_SIBLINGS = frozenset({"rfga.methods", "rfga.methods.base", "rfga.methods.
 LAYERS_WITH_OPTIONS = frozenset({"nn", "methods"})  # the arguments of their constructors are options
 MAY_NAME_ONE = re.compile(r"engine/(building/demo|(ablation|attention)/\w+)\.py")
 # ``--labels folder``: the folder's name
-OTHER_MEANINGS = frozenset({("engine/localizing/inputs.py", "folder")})
+OTHER_MEANINGS = frozenset({("engine/localizing/labels.py", "folder")})
 MARKS = re.compile(
     r"type:\s*ignore|no[q]a|TO[D]O|FIX[M]E|X{3}|Not[I]mplementedError|pragma:\s*no cover|x[f]ail"
 )

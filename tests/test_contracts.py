@@ -27,7 +27,7 @@ from tests.contract_cases import (
     made_method,
 )
 
-NETWORKS = ("test_resnet", "test_efficientnet", "test_convnext", *BACKBONES)
+NETWORKS = ("test_resnet", "test_efficientnet", "test_convnext", "test_vit", *BACKBONES)
 CELLS = list(itertools.product(METHODS, NETWORKS))
 Made = tuple[str, str]
 

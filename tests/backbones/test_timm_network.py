@@ -82,7 +82,7 @@ def test_the_features_are_those_of_timm(name: str) -> None:
     torch.testing.assert_close(backbone(IMAGES), original.forward_features(IMAGES))
 
 
-@pytest.mark.parametrize("name", [*CHANNELS, "test_resnet", "test_byobnet", "densenet121"])
+@pytest.mark.parametrize("name", [*CHANNELS, "test_resnet", "test_byobnet", "densenet121", "test_vit"])
 @torch.no_grad()
 def test_a_layer_acts_at_the_stage_it_is_attached_to(name: str) -> None:
     torch.manual_seed(0)
@@ -166,29 +166,6 @@ def test_padding_can_be_chosen_where_the_network_offers_it() -> None:
     assert not torch.allclose(symmetric(IMAGES), same(IMAGES))
     with pytest.raises(ValueError, match=r"cannot .*pad_type.*: leave these options out"):
         timm_backbone("resnet18", pad_type="same")
-
-
-@torch.no_grad()
-def test_tokens_become_maps_in_their_places() -> None:
-    torch.manual_seed(0)
-    backbone = timm_backbone("test_vit").eval()
-    assert backbone.stages == ("features",)
-    maps = backbone(IMAGES)
-    assert maps.shape == (1, 64, 4, 6)
-    tokens = backbone.network.get_submodule("norm")
-    kept = []
-    tokens.register_forward_hook(lambda module, args, out: kept.append(out))
-    backbone(IMAGES)
-    patch_row, patch_column = 2, 5
-    torch.testing.assert_close(
-        maps[0, :, patch_row, patch_column], kept[0][0, 1 + patch_row * 6 + patch_column]
-    )
-    assert timm_backbone("swin_tiny_patch4_window7_224", output_stride=32).eval()(IMAGES).shape == (
-        1,
-        768,
-        2,
-        3,
-    )
 
 
 @pytest.mark.parametrize(

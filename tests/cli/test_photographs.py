@@ -15,7 +15,7 @@ from PIL import Image
 
 from rfga.cli import main
 from rfga.cli.printing import print_summary
-from rfga.engine.localizing.localize import Summary
+from rfga.engine.localizing.journal import Summary
 from tests.engine import tiny
 from tests.odd_photographs import BAD, GOOD, SIZE_WH, picture
 

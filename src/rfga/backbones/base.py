@@ -9,16 +9,17 @@ network.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from functools import partial
 from threading import get_ident
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from rfga.backbones.chance import Dropout, drawing_from
+from rfga.backbones.layout import KEYS, Attention, Layout, Watch, quarters
 from rfga.backbones.starts import Layers, start_xavier
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -36,17 +37,6 @@ class Taps:
     width: int  # channels of the branches
 
 
-@dataclass
-class Memory:
-    """What one thread sees of the network while it asks for features."""
-
-    remembers: bool  # whether the same images are sent through once
-    seen: dict[str, Tensor] = field(default_factory=dict)  # what passed the places
-    asked: set[str] = field(default_factory=set)  # the places of which something was wanted
-    images: Tensor | None = None
-    maps: Tensor | None = None  # what forward gave for these images
-
-
 class Backbone(nn.Module):
     """A network cut before its classifier, with named stages.
 
@@ -56,13 +46,16 @@ class Backbone(nn.Module):
 
     Args:
         network: any module whose sub-modules are the stages.
-        features: calls ``network`` on images and returns its last maps (B, C, h, w).
+        features: calls ``network`` on images and returns its last maps, in its own layout.
         stages: stage name -> (name of the sub-module of ``network`` it ends with, channels). An empty
             sub-module name stands for the result of ``features`` itself.
         mean: of each colour in [0, 1], subtracted from the input by whoever feeds the network.
         std: of each colour, by which the input is divided.
         pad_type: the padding that was asked for; None is the network's own.
+        layout: of what the network and its stages give; all others see maps.
     """
+
+    attention: Attention | None = None  # where a transformer makes queries, keys and values, if it tells
 
     def __init__(
         self,
@@ -73,6 +66,7 @@ class Backbone(nn.Module):
         mean: tuple[float, ...] = IMAGENET_MEAN,
         std: tuple[float, ...] = IMAGENET_STD,
         pad_type: str | None = None,
+        layout: Layout | None = None,
     ) -> None:
         super().__init__()
         self.network = network
@@ -80,8 +74,9 @@ class Backbone(nn.Module):
         self.neck: nn.Module = nn.Identity()
         self.channels = {name: channels for name, (_, channels) in stages.items()}
         self.mean, self.std, self.pad_type = mean, std, pad_type
+        self.layout = layout or Layout()
         self.attached = nn.ModuleDict()
-        self._watches: dict[int, Memory] = {}  # by thread: several may ask at once
+        self._watches: dict[int, Watch] = {}  # by thread: several may ask at once
         self._without_module = [name for name, (module, _) in stages.items() if not module]
         self._watched = set(self._without_module)
         for name, (module, _) in stages.items():
@@ -99,11 +94,7 @@ class Backbone(nn.Module):
         return self.channels[self.stages[-1]]
 
     def stage_name(self, stage: str | int) -> str:
-        """The name of a stage given by its name or by its number (-1 is the last).
-
-        Raises:
-            ValueError: there is no such stage; the message names those there are.
-        """
+        """The name of a stage given by its name or by its number (-1 is the last), or a ``ValueError``."""
         if isinstance(stage, int) and -len(self.stages) <= stage < len(self.stages):
             return self.stages[stage]
         if stage not in self.channels:
@@ -120,7 +111,7 @@ class Backbone(nn.Module):
             layer: what is to follow.
 
         Raises:
-            ValueError: there is no such place; the message names the stages there are.
+            ValueError: there is no such place.
         """
         key = _module_key(self._place(place))
         if key not in self.attached:
@@ -135,21 +126,22 @@ class Backbone(nn.Module):
         watch = self._watches.get(get_ident()) if self._watches else None
         if watch and watch.images is images and watch.maps is not None:
             return watch.maps
-        with drawing_from(self, generator):
+        image_hw, tokens = (images.shape[-2], images.shape[-1]), self.layout.prefix is not None
+        self.layout.require_sides(image_hw)
+        with drawing_from(self, generator), self._watched_here(remembers=False) if tokens else nullcontext():
+            if tokens:  # their grid follows from the image alone
+                self._watches[get_ident()].image_hw = image_hw
             out = self._features(images)
             for name in self._without_module:
                 out = self._after(name, self.network, (images,), out)
-            maps: Tensor = self.neck(out)
+            maps: Tensor = self.neck(self.layout.maps(out, image_hw))
         if watch and watch.remembers:
             watch.images, watch.maps = images, maps
         return maps
 
     @contextmanager
-    def remembering(self) -> Iterator[Memory]:
-        """Within, images that are asked for several times in a row are sent through the network once.
-
-        What it gives can be filled with what is known of images from before.
-        """
+    def remembering(self) -> Iterator[Watch]:
+        """Within, images that are asked for several times in a row are sent through the network once."""
         with self._watched_here(remembers=True) as memory:
             yield memory
 
@@ -162,23 +154,31 @@ class Backbone(nn.Module):
         self, images: Tensor, places: Sequence[str], generator: torch.Generator | None = None
     ) -> tuple[Tensor, list[Tensor]]:
         """What ``forward`` gives, and the features at some places, what is attached there included."""
-        names = [self._place(place) for place in places]
+        last, seen = self._seen(images, places, generator)
+        return last, [maps for maps, _ in seen]
+
+    def forward_tokens(self, images: Tensor, places: Sequence[str]) -> list[tuple[Tensor, Tensor]]:
+        """The features at some places, each with its prefix tokens (B, P, C); P is 0 where there are none."""
+        return self._seen(images, places, None)[1]
+
+    def _seen(
+        self, images: Tensor, places: Sequence[str], generator: torch.Generator | None
+    ) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+        names = [place if place == KEYS == self.key_place else self._place(place) for place in places]
         with self._watched_here(remembers=False) as watch:
             watch.asked.update(names)
-            known = watch.maps if watch.images is images and watch.seen.keys() >= set(names) else None
-            if known is None:
-                watch.maps = None
-                known = self(images, generator)
-            return known, [watch.seen[name] for name in names]
+            if not watch.seen.keys() >= set(names):
+                watch.images = None  # what is remembered does not tell of these places
+            return self(images, generator), [watch.seen[name] for name in names]
 
     @contextmanager
-    def _watched_here(self, *, remembers: bool) -> Iterator[Memory]:
+    def _watched_here(self, *, remembers: bool) -> Iterator[Watch]:
         """Keep in this thread what passes the places, unless somebody around does so already."""
         thread = get_ident()
         if thread in self._watches:
             yield self._watches[thread]
             return
-        self._watches[thread] = Memory(remembers)
+        self._watches[thread] = Watch(remembers)
         try:
             yield self._watches[thread]
         finally:
@@ -198,16 +198,21 @@ class Backbone(nn.Module):
         Backwards, for later features are of what things are and earlier ones of edges and colours; the very
         last, of what names the class, are left out.
         """
-        own = [name for name in self.stages if name != NECK and name not in self._without_module]
+        own = tuple(n for n in self.stages if n != NECK and n not in self._without_module)
+        if self.layout.prefix is not None:  # blocks that are all alike, on one grid
+            own = quarters(own)
         return tuple(reversed(own[:-1])) or self.stages[:1]
+
+    @property
+    def key_place(self) -> str:
+        """Where places are told apart best by what a network attends to: keys, else the last stage."""
+        return KEYS if KEYS in self._watched else self.stages[-1]
 
     def open_taps(self) -> Taps:
         """Make ready for side branches and tell where they begin: after the two stages before the last.
 
-        To be called before layers are attached, for a network may take another form with branches.
-
-        Raises:
-            ValueError: the network has too few stages.
+        To be called before layers are attached, for a network may take another form with branches; a
+        ``ValueError`` where the network has too few stages.
         """
         if len(self.stages) < 3:
             raise ValueError(
@@ -268,14 +273,28 @@ class Backbone(nn.Module):
     def _after(self, place: str, module: nn.Module, args: tuple[Tensor, ...], out: Tensor) -> Tensor:
         """The hook at the end of a place: run what is attached there, keep the result if asked to."""
         del module, args
-        key = _module_key(place)
+        key, watch = _module_key(place), self._watches.get(get_ident()) if self._watches else None
+        if key not in self.attached and watch is None:
+            return out
+        layout = Layout() if place == NECK else self.layout
+        maps = layout.maps(out, watch.image_hw if watch else (0, 0))
         if key in self.attached:
             for layer in self.attached[key].children():
-                out = layer(out)
-        if self._watches and (watch := self._watches.get(get_ident())) is not None:
-            watch.seen[place] = out
+                maps = layer(maps)
+            out = layout.own(maps, out)
+        if watch is not None:
+            watch.seen[place] = maps, layout.prefix_of(out)
         return out
 
+    def watch_keys(self, module: str, channels: slice) -> None:
+        """Let the keys of the last block, a part of what ``module`` gives, be read at the place ``KEYS``."""
+        self.network.get_submodule(module).register_forward_hook(partial(self._after_keys, channels))
+        self._watched.add(KEYS)
 
-def _module_key(stage: str) -> str:
-    return stage.replace(".", "_")  # a ModuleDict takes no dots
+    def _after_keys(self, channels: slice, *of_hook: Any) -> None:
+        module, args, out = of_hook
+        self._after(KEYS, module, args, out[..., channels])
+
+
+def _module_key(stage: str) -> str:  # a ModuleDict takes no dots
+    return stage.replace(".", "_")

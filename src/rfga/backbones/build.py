@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor
@@ -12,7 +13,7 @@ from torch import Tensor
 from rfga.backbones import BACKBONES
 from rfga.backbones.base import Backbone
 from rfga.backbones.probe import InputSettings, probe_input
-from rfga.backbones.timm_network import timm_backbone
+from rfga.backbones.timm_network import DEFAULT_STRIDE, timm_backbone
 from rfga.backbones.weights import load_weights, read_weights
 
 IMAGENET, NONE = "imagenet", "none"
@@ -22,7 +23,7 @@ def build_backbone(
     name: str,
     *,
     weights: str = NONE,
-    output_stride: int = 16,
+    output_stride: int | None = None,
     settings: InputSettings | None = None,
     photographs: Tensor | None = None,
 ) -> Backbone:
@@ -31,7 +32,7 @@ def build_backbone(
     Args:
         name: a benchmark variant or any timm network.
         weights: "imagenet" (downloaded by timm), "none", or a local safetensors or pth file.
-        output_stride: pixels of the image per pixel of the last map.
+        output_stride: pixels of the image per pixel of the last map; by default 16, or a transformer's own.
         settings: scaling and padding of the input; by default timm's own for ``imagenet`` and ``none``,
             and found by trial on ``photographs`` for a file.
         photographs: (N, 3, H, W) uint8, for that trial.
@@ -55,7 +56,7 @@ def build_backbone(
     return backbone
 
 
-def _from_timm(name: str, pretrained: bool, output_stride: int, chosen: InputSettings) -> Backbone:
+def _from_timm(name: str, pretrained: bool, output_stride: int | None, chosen: InputSettings) -> Backbone:
     return timm_backbone(
         name,
         pretrained=pretrained,
@@ -66,15 +67,17 @@ def _from_timm(name: str, pretrained: bool, output_stride: int, chosen: InputSet
     )
 
 
-def _variant(name: str, pretrained: bool, output_stride: int, chosen: InputSettings) -> Backbone:
+def _variant(name: str, pretrained: bool, output_stride: int | None, chosen: InputSettings) -> Backbone:
     if chosen.pad_type:
         raise ValueError(
             f"expected the padding that the benchmark gives {name}, found {chosen.pad_type!r}: leave it out"
         )
     module, _, attribute = BACKBONES[name].partition(":")
+    stride = DEFAULT_STRIDE if output_stride is None else output_stride
     backbone: Backbone = getattr(importlib.import_module(module), attribute)(
-        pretrained=pretrained, output_stride=output_stride
+        pretrained=pretrained, output_stride=stride
     )
+    backbone.layout = replace(backbone.layout, stride=stride)
     backbone.mean, backbone.std = chosen.mean or backbone.mean, chosen.std or backbone.std
     return backbone
 

@@ -10,6 +10,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from rfga.backbones.layout import Layout
 from rfga.backbones.stride import PROBE_SIDE
 
 
@@ -17,16 +18,17 @@ from rfga.backbones.stride import PROBE_SIDE
 class Trace:
     """What a trial image met on its way."""
 
-    out: Tensor  # the last maps
+    out: Tensor  # the last features
     calls: Counter[nn.Module]  # how often each module ran
     ends: dict[str, tuple[nn.Module, Tensor]]  # where timm says a stage ends, and what was sent on from there
+    side: int = PROBE_SIDE  # pixels of the image
 
 
 @torch.no_grad()
-def watch_trial(network: nn.Module, features: Callable[[Tensor], Tensor]) -> Trace:
+def watch_trial(network: nn.Module, features: Callable[[Tensor], Tensor], side: int = PROBE_SIDE) -> Trace:
     """Send an image through the network and watch, with noise sent on from the end of each stage.
 
-    Noise that arrives unchanged as the last maps shows that nothing follows the stage.
+    Noise that arrives unchanged as the last features shows that nothing follows the stage.
     """
     calls: Counter[nn.Module] = Counter()
     ends: dict[str, tuple[nn.Module, Tensor]] = {}
@@ -44,12 +46,12 @@ def watch_trial(network: nn.Module, features: Callable[[Tensor], Tensor]) -> Tra
         handles.append(end.register_forward_hook(partial(send_noise, info["module"])))
     network.eval()
     try:
-        out = features(torch.zeros(1, 3, PROBE_SIDE, PROBE_SIDE))
+        out = features(torch.zeros(1, 3, side, side))
     finally:
         network.train()
         for handle in handles:
             handle.remove()
-    return Trace(out, calls, ends)
+    return Trace(out, calls, ends, side)
 
 
 def drop_unused(network: nn.Module, trace: Trace) -> None:
@@ -59,14 +61,16 @@ def drop_unused(network: nn.Module, trace: Trace) -> None:
             setattr(network, name, nn.Identity())
 
 
-def named_stages(trace: Trace) -> dict[str, tuple[str, int]]:
+def named_stages(trace: Trace, layout: Layout | None = None) -> dict[str, tuple[str, int]]:
     """Stage name -> (sub-module, channels), as measured: those that end with maps, and in a single call."""
+    layout, hw = layout or Layout(), (trace.side, trace.side)
     ends = {
         name: sent
         for name, (module, sent) in trace.ends.items()
-        if sent.ndim == 4 and trace.calls[module] == 1
+        if layout.has_maps(sent, hw) and trace.calls[module] == 1
     }
-    stages = {name: (name, sent.shape[1]) for name, sent in ends.items()}
+    stages = {name: (name, layout.maps(sent, hw).shape[1]) for name, sent in ends.items()}
     if not ends or not torch.equal(list(ends.values())[-1], trace.out):
-        stages["features"] = ("", trace.out.shape[1])  # maps that timm forms after its last stage
+        # Maps that timm forms after its last stage.
+        stages["features"] = ("", layout.maps(trace.out, hw).shape[1])
     return stages

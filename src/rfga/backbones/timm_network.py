@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from difflib import get_close_matches
-from functools import partial
 from typing import Any
 
 import timm
-from torch import Tensor
+from torch import nn
 
 from rfga.backbones.base import Backbone
-from rfga.backbones.stages import drop_unused, named_stages, watch_trial
+from rfga.backbones.layout import Attention, Layout
+from rfga.backbones.stages import Trace, drop_unused, named_stages, watch_trial
 from rfga.backbones.stride import PROBE_SIDE, limit_stride
+
+DEFAULT_STRIDE = 16
 
 # timm's networks share attributes (feature_info, pretrained_cfg, ...) but no base class that declares them.
 TimmNetwork = Any
@@ -24,7 +26,7 @@ def timm_backbone(
     name: str,
     *,
     pretrained: bool = False,
-    output_stride: int = 16,
+    output_stride: int | None = None,
     pad_type: str | None = None,
     mean: tuple[float, ...] | None = None,
     std: tuple[float, ...] | None = None,
@@ -34,7 +36,8 @@ def timm_backbone(
     Args:
         name: timm's name, with or without a tag ("resnet50", "resnet50.tv_in1k").
         pretrained: load timm's ImageNet weights, downloading them where they are not cached.
-        output_stride: pixels of the image per pixel of the last map, in each direction.
+        output_stride: pixels of the image per pixel of the last map, in each direction; by default 16, or
+            that of a transformer, which has no other.
         pad_type: "" (symmetric) or "same" (TensorFlow) where the network offers the choice.
         mean: colours' mean in [0, 1]; by default that of timm's configuration.
         std: colours' standard deviation; by default that of timm's configuration.
@@ -51,26 +54,30 @@ def timm_backbone(
         torch.Size([1, 512, 4, 6])
     """
     check_timm_name(name)
-    network, has_stride = _create(
-        name, pretrained, output_stride, {} if pad_type is None else {"pad_type": pad_type}
-    )
+    wanted = DEFAULT_STRIDE if output_stride is None else output_stride
+    options = {} if pad_type is None else {"pad_type": pad_type}
+    network, has_stride = _create(name, pretrained, wanted, options)
     layout = _layout(network)
-    features = partial(_as_maps, network.forward_features, layout)
-    with _refusal_explained(name, output_stride):
-        if not has_stride and isinstance(layout, str):  # tokens have no stride to be limited
-            limit_stride(network, output_stride)
-        trace = watch_trial(network, features)
-    _check_maps(trace.out, name, output_stride)
+    side = PROBE_SIDE if PROBE_SIDE % layout.multiple == 0 else 16 * layout.multiple
+    with _refusal_explained(name, wanted):
+        if not (has_stride or layout.channels_last or layout.prefix is not None):
+            limit_stride(network, wanted)
+        trace = watch_trial(network, network.forward_features, side)
+    layout = _with_stride(layout, trace, name, output_stride)
+    stages = named_stages(trace, layout)
     drop_unused(network, trace)
     config = network.pretrained_cfg
-    return Backbone(
+    backbone = Backbone(
         network,
-        features,
-        named_stages(trace if layout == "NCHW" else replace(trace, ends={})),
+        network.forward_features,
+        stages,
         mean=tuple(mean or config["mean"]),
         std=tuple(std or config["std"]),
         pad_type=pad_type,
+        layout=layout,
     )
+    _find_attention(backbone, trace)
+    return backbone
 
 
 def check_timm_name(name: str) -> None:
@@ -85,6 +92,20 @@ def check_timm_name(name: str) -> None:
     alike = timm.list_pretrained(f"{architecture}.*") or get_close_matches(architecture, timm.list_models())
     remedy = f"give one such as {', '.join(alike[:5])}" if alike else "timm.list_models() gives them all"
     raise ValueError(f"expected the name of a timm network, found {name!r}: {remedy}")
+
+
+def weights_licence(name: str) -> tuple[str, str] | None:
+    """The whole name of the weights that timm takes for a network, and their licence as timm states it.
+
+    Example:
+        >>> weights_licence("vit_small_patch16_dinov3")
+        ('vit_small_patch16_dinov3.lvd1689m', 'dinov3-license')
+    """
+    config = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
+    if config is None:
+        return None
+    whole = name if "." in name or not config.tag else f"{name}.{config.tag}"
+    return whole, config.license or "not stated"
 
 
 def takes_pad_type(name: str) -> bool:
@@ -126,36 +147,53 @@ def _refusal_explained(name: str, output_stride: int) -> Iterator[None]:
         ) from error
 
 
-def _layout(network: TimmNetwork) -> str | int:
-    """How features come: "NCHW", "NHWC", or the number of prefix tokens before a row of patch tokens."""
+def _layout(network: TimmNetwork) -> Layout:
+    """How features come, and what sides an image may have: those that whole patches fill."""
+    patches = getattr(getattr(network, "patch_embed", None), "patch_size", None)
+    multiple = int(patches[0]) if isinstance(patches, tuple) else 1
     if getattr(network, "output_fmt", None) == "NHWC":
-        return "NHWC"
-    if hasattr(network, "num_prefix_tokens") and hasattr(network, "patch_embed"):
-        return int(network.num_prefix_tokens)
-    return "NCHW"
+        return Layout(channels_last=True, multiple=multiple)
+    if hasattr(network, "num_prefix_tokens") and patches is not None:
+        return Layout(prefix=int(network.num_prefix_tokens), multiple=multiple)
+    return Layout()
 
 
-def _as_maps(features: Callable[[Tensor], Tensor], layout: str | int, images: Tensor) -> Tensor:
-    out = features(images)
-    if layout == "NHWC":
-        return out.permute(0, 3, 1, 2)
-    if isinstance(layout, int) and out.ndim == 3:
-        tokens = out[:, layout:]
-        # One token per square patch: their number and the image's shape give the grid.
-        side = round((images.shape[2] * images.shape[3] / max(1, tokens.shape[1])) ** 0.5)
-        grid_hw = images.shape[2] // side, images.shape[3] // side
-        return tokens.transpose(1, 2).reshape(tokens.shape[0], -1, *grid_hw)
-    return out
+def _with_stride(layout: Layout, trace: Trace, name: str, wanted: int | None) -> Layout:
+    """The layout with the stride that was found.
 
-
-def _check_maps(maps: Tensor, name: str, output_stride: int) -> None:
-    if maps.ndim != 4:
+    Raises:
+        ValueError: the network gives no maps, or not at the stride that was asked for.
+    """
+    if layout.prefix is not None and trace.out.ndim == 3:
+        found = trace.side / (trace.out.shape[1] - layout.prefix) ** 0.5
+    elif trace.out.ndim == 4:
+        found = trace.side / trace.out.shape[1 if layout.channels_last else 3]
+    else:
         raise ValueError(
-            f"expected feature maps (B, C, h, w), found {tuple(maps.shape)} from {name}: "
-            "choose a convolutional network"
+            f"expected feature maps (B, C, h, w), found {tuple(trace.out.shape)} from {name}: "
+            "choose a convolutional network, or a transformer whose tokens lie on a grid"
         )
-    if maps.shape[-1] * output_stride != PROBE_SIDE:
+    if wanted is None and layout.prefix is None and not layout.channels_last:
+        wanted = DEFAULT_STRIDE
+    if wanted not in (None, found) or found != int(found):
         raise ValueError(
-            f"expected maps at output stride {output_stride}, found {PROBE_SIDE / maps.shape[-1]:g} from "
-            f"{name}, which cannot give another: ask for that stride or choose another network"
+            f"expected maps at output stride {wanted or 'of whole pixels'}, found {found:g} from {name}, "
+            "which cannot give another: leave out --output-stride, ask for that, or choose another network"
         )
+    return replace(layout, stride=int(found))
+
+
+def _find_attention(backbone: Backbone, trace: Trace) -> None:
+    """Where a transformer's blocks make queries, keys and values by one linear layer each, if they do."""
+    parts = dict(backbone.network.named_modules())
+    if backbone.layout.prefix is None:
+        return
+    blocks = [f"{stage}.attn" for stage in backbone.stages if f"{stage}.attn" in parts]
+    joint = [f"{block}.qkv" for block in blocks if isinstance(parts.get(f"{block}.qkv"), nn.Linear)]
+    single = [f"{block}.k_proj" for block in blocks if isinstance(parts.get(f"{block}.k_proj"), nn.Linear)]
+    if joint and all(trace.calls[parts[name]] == 1 for name in joint):
+        backbone.attention = Attention(tuple(joint), int(parts[blocks[-1]].num_heads))
+        width = parts[joint[-1]].out_features // 3
+        backbone.watch_keys(joint[-1], slice(width, 2 * width))
+    elif single and trace.calls[parts[single[-1]]] == 1:
+        backbone.watch_keys(single[-1], slice(None))

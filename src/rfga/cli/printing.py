@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rfga.output.letters import legible
 
 if TYPE_CHECKING:
-    from rfga.engine.localizing.localize import Summary
+    from rfga.engine.localizing.journal import Summary
     from rfga.output.benchmark.table import BenchmarkTable
 
 

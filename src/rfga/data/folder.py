@@ -10,12 +10,13 @@ from PIL import Image
 
 from rfga.data.background import background_samples, is_background
 from rfga.data.base import Dataset, canonical_split
-from rfga.data.folder_notes import layout_notes, loose_photographs, of_two_classes, same_names, unread
+from rfga.data.folder_notes import layout_notes, loose_photographs, unread
 from rfga.data.formats import IMAGE_SUFFIXES, OTHER_PICTURES
 from rfga.data.images import read_image
-from rfga.data.spelling import class_key, nearly_same
+from rfga.data.spelling import class_key, nearly_same, same_names
+from rfga.data.truth.corrections import read_corrections
 from rfga.data.truth.readers import open_truth
-from rfga.data.walk import find_images, is_folder, is_picture, list_folder, subfolders
+from rfga.data.walk import find_images, is_folder, is_picture, list_folder, of_two_classes, subfolders
 from rfga.types import SPLIT_FOLDERS, SPLITS, Sample, Truth, UserError
 
 # Folders of these names say that their parent is no plain collection of classes.
@@ -111,6 +112,18 @@ class FolderDataset(Dataset):
     def reduced_image(self, sample: Sample, least_side: int) -> Image.Image:
         """As ``image``, smaller where that is faster, but on no side of less than ``least_side`` pixels."""
         return read_image(sample.path, least_side)
+
+    def correct(self, path: Path) -> None:
+        """Take over what a person has said of photographs of any split, as any kind of truth.
+
+        Raises:
+            UserError: it is of no known kind, or tells nothing of any photograph.
+        """
+        photographs = {
+            split: [*self.samples(split), *self.background(split)] for split in self._split_folders
+        }
+        self.corrections, left_out = read_corrections(path, self._split_folders, photographs)
+        self.notes += tuple(left_out)
 
     def has_truth(self, split: str) -> bool:
         """Whether any sample of ``split`` has boxes or a mask."""

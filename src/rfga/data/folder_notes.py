@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from rfga.data.background import is_background
 from rfga.data.formats import IMAGE_SUFFIXES, OTHER_PICTURES, how_to_read
-from rfga.data.spelling import class_key, nearly_same, path_key
+from rfga.data.spelling import class_key, nearly_same
 from rfga.data.walk import find_images, is_folder, is_picture, list_folder, subfolders
 
 _NAMED = 3  # of each kind
@@ -78,23 +77,6 @@ def _one_of_several(folder: Path) -> Iterator[str]:
         )
 
 
-def of_two_classes(folders: Iterable[tuple[Path, str]]) -> Iterator[str]:
-    """Folders whose photographs count for several classes, because a link leads to them.
-
-    Args:
-        folders: each folder with photographs, and the class that they count for; pairs may come again.
-    """
-    classes: dict[str, dict[str, None]] = {}
-    for folder, name in dict.fromkeys(folders):
-        classes.setdefault(os.path.realpath(folder), {})[name] = None
-    for place, names in classes.items():
-        if len(names) > 1:
-            yield (
-                f"expected a folder of its own for each class, found that by a link {place} is of "
-                f"{' and '.join(names)}: its photographs count for each"
-            )
-
-
 def _one_level_deeper(folder: Path) -> Iterator[str]:
     """The only class has no photograph of its own, but folders of them, which may be meant as the classes."""
     for name in subfolders(folder):
@@ -125,18 +107,6 @@ def unread(endings: Mapping[str, int], where: str) -> str:
     found = ", ".join(f"{count} that end in {ending}" for ending, count in sorted(endings.items()))
     helps = "; ".join(dict.fromkeys(how_to_read(f"a{ending}") for ending in sorted(endings)))
     return f"expected photographs in {where} as JPEG, PNG or the like, found {found}, left out: {helps}"
-
-
-def same_names(image_ids: Iterable[str]) -> set[str]:
-    r"""Photographs whose names are another's, but for how the letters are composed.
-
-    Example:
-        >>> sorted(map(len, same_names(["a.jpg", "m\u00fc.jpg", "mu\u0308.jpg"])))
-        [6, 7]
-    """
-    odd = [name for name in image_ids if not name.isascii()]
-    counts = Counter(map(path_key, odd))
-    return {name for name in odd if counts[path_key(name)] > 1}
 
 
 def _is_truth(folder: Path, truth: Path | None) -> bool:

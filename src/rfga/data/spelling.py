@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Iterable
 from pathlib import PurePosixPath
 from unicodedata import normalize
 
@@ -15,6 +16,18 @@ def path_key(name: str) -> str:
         'cat/0.jpg'
     """
     return normalize("NFC", PurePosixPath(name.replace("\\", "/")).as_posix())
+
+
+def same_names(image_ids: Iterable[str]) -> set[str]:
+    r"""Photographs whose names are another's, but for how the letters are composed.
+
+    Example:
+        >>> sorted(map(len, same_names(["a.jpg", "m\u00fc.jpg", "mu\u0308.jpg"])))
+        [6, 7]
+    """
+    odd = [name for name in image_ids if not name.isascii()]
+    counts = Counter(map(path_key, odd))
+    return {name for name in odd if counts[path_key(name)] > 1}
 
 
 def class_key(name: str) -> str:

@@ -7,13 +7,14 @@ other programs put there for themselves, and folders that a command of ours made
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from rfga.data.formats import IMAGE_SUFFIXES
+from rfga.data.spelling import class_key
 from rfga.files import is_output
-from rfga.types import UserError
+from rfga.types import SPLIT_FOLDERS, UserError
 
 MOST_LINKS = 4
 """Links to folders that may follow one another on the way to a photograph."""
@@ -136,3 +137,80 @@ def _leads_around(entry: os.DirEntry[str], above: Sequence[Path]) -> bool:
 def _is_link(entry: os.DirEntry[str]) -> bool:
     is_junction = getattr(entry, "is_junction", None)  # of Windows, from Python 3.12 on
     return entry.is_symlink() or bool(is_junction and is_junction())
+
+
+class FolderClasses:
+    """Finds the class of photographs below one folder that was given, as training has it.
+
+    In ``church/tench/a.jpg`` it is church: folders inside a class folder belong to the class.
+
+    Args:
+        top: the folder; no link in its path is followed: one that is named as a class counts as its folder.
+        classes: names that class folders may have.
+
+    Example:
+        >>> folders = FolderClasses(Path("/photos"), ["church", "tench"])
+        >>> [folders.of(Path(path)) for path in ("/photos/val/church/tench/a.jpg", "/photos/cover.jpg")]
+        ['church', None]
+    """
+
+    def __init__(self, top: Path, classes: Sequence[str]) -> None:
+        self._names: Mapping[str, str] = {class_key(name): name for name in classes}
+        self._top = top
+        self._within = None if _holds_splits(top) else self._class_around(top)
+
+    def of(self, photograph: Path) -> str | None:
+        """The class of a photograph; None where none of its folders is named as one."""
+        if self._within is not None:
+            return self._within
+        below = photograph.parent.parts[len(self._top.parts) :]
+        found = [name for part in below if (name := self._named(part)) is not None]
+        # A class may be called train, but train/bus/a.jpg shows a bus.
+        if len(found) > 1 and found[0].lower() in SPLIT_FOLDERS:
+            found = found[1:]
+        return found[0] if found else self._named(self._top.name)
+
+    def _class_around(self, folder: Path) -> str | None:
+        """The class of which the folder that was given is a part, where other classes lie beside it."""
+        found = None
+        while (name := self._named(folder.name)) is not None:
+            if self._holds_another(folder.parent, name):
+                found = name
+            folder = folder.parent
+        return found
+
+    def _holds_another(self, folder: Path, than: str) -> bool:
+        named = [name for part in _subfolders(folder) if (name := self._named(part)) is not None]
+        return any(name != than and name.lower() not in SPLIT_FOLDERS for name in named)
+
+    def _named(self, folder: str) -> str | None:
+        return self._names.get(class_key(folder))
+
+
+def _holds_splits(folder: Path) -> bool:
+    """Whether this is the folder of a data set, whatever its name."""
+    return any(SPLIT_FOLDERS.get(name.lower()) == "train" for name in _subfolders(folder))
+
+
+def _subfolders(folder: Path) -> list[str]:
+    try:
+        return subfolders(folder)
+    except UserError:  # one above may be one that nobody may list
+        return []
+
+
+def of_two_classes(folders: Iterable[tuple[Path, str]]) -> Iterator[str]:
+    """Folders whose photographs count for several classes, because a link leads to them.
+
+    Args:
+        folders: each folder with photographs, and the class that they count for; pairs may come again.
+    """
+    classes: dict[str, dict[str, None]] = {}
+    for folder, name in dict.fromkeys(folders):
+        classes.setdefault(os.path.realpath(folder), {})[name] = None
+    for place, names in classes.items():
+        if len(names) > 1:
+            yield (
+                f"expected a folder of its own for each class, found that by a link {place} is of "
+                f"{' and '.join(names)}: its photographs count for each"
+            )

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import zip_longest
 from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from rfga.backbones.base import Backbone
 from rfga.methods.base import Batch, Method, Pass, ScoreMaps, Sums, labels_or_top, unit_range
 from rfga.methods.cam import RidgeCAM
-from rfga.nn.discriminants import UNSURE_RATIO, Choice, choose, discriminants, judged
-from rfga.nn.foreground import SeedSums, background_sums, place_vectors, seed_sums, seeds
-from rfga.nn.guided_filter import guided_filter
+from rfga.nn.discriminants import Choice, choose, judged, mixed_sums
+from rfga.nn.foreground import (
+    SeedSums,
+    as_share,
+    background_sums,
+    discriminant,
+    place_vectors,
+    seed_sums,
+    seeds,
+)
+from rfga.nn.guided_filter import follow_edges
 from rfga.nn.self_similarity import spread_along
 
 LEVEL = 0.3
@@ -89,6 +97,7 @@ class Foreground(Method):
         self.register_buffer("doubts", torch.zeros(1))
         self.in_doubt = False
         self.choice: Choice | None = None
+        self.mixed: SeedSums | None = None  # what the discriminants were solved from
         self._folds = FOLDS if num_classes <= MANY_CLASSES else 2
 
     def state_dict(self, *args: Any, **kwargs: Any) -> Any:
@@ -120,13 +129,11 @@ class Foreground(Method):
 
     def passes(self) -> Sequence[Sequence[Pass]]:
         """The means and the seeds, in the looks that the classifier needs as well."""
+        later = partial(self._add_seeds, later=True)
         own = (
             Pass("means", self._no_means, self._add_means, self._solve_means),
             Pass("seeds", self._no_seeds, self._add_seeds, self._solve_seeds, judges_size=True),
-            *(
-                Pass(f"seeds {number}", self._no_seeds, self._add_later_seeds, self._solve_later_seeds)
-                for number in range(2, self.rounds + 1)
-            ),
+            *[Pass("more seeds", self._no_seeds, later, self._solve_later_seeds)] * (self.rounds - 1),
         )
         pairs = zip_longest(self.seeding.passes(), own)
         return [(*(theirs or ()), *((mine,) if mine else ())) for theirs, mine in pairs]
@@ -138,20 +145,19 @@ class Foreground(Method):
             found = self.seeding.localize(images, labels)
             stages = self._centred(images)
         labels = labels_or_top(found.logits, labels)
-        maps = self._values(stages, labels)
+        values = self._values(stages, labels)
         if self.in_doubt:
-            maps = self._agreed(maps, found.maps, stages, images)
-        if self.tighten:
-            maps = self._tightened(maps, images)
-        shares = unit_range(maps) if self.in_doubt else self._as_share(maps)
-        return ScoreMaps(found.logits, shares, labels)
+            agreed = self._agreed(values, found.maps, stages, images)
+            return ScoreMaps(found.logits, unit_range(self.outlined(agreed, images)), labels)
+        maps = self.outlined(values, images)
+        return ScoreMaps(found.logits, as_share(maps, self.levels[0]), labels)
 
     def _values(self, stages: Sequence[Tensor], labels: Tensor) -> Tensor:
         """(B, L, h, w): what the discriminants of some classes (B, L) say of every place."""
         grid_hw = self._grid_hw(stages)
         vectors = place_vectors(stages, grid_hw)
         values = torch.einsum("bpd,bnd->bnp", vectors, self.discriminants[labels].to(vectors.dtype))
-        return values.reshape(*values.shape[:2], *grid_hw).clamp(-1, 1)
+        return values.reshape(*values.shape[:2], *grid_hw)
 
     def _agreed(self, values: Tensor, maps: Tensor, stages: Sequence[Tensor], images: Tensor) -> Tensor:
         """Where all signs agree, for want of one to trust: class, norm of the last features, discriminant.
@@ -163,19 +169,18 @@ class Foreground(Method):
             product = product * unit_range(spread_along(signs, stages))
         return product
 
-    def _as_share(self, maps: Tensor) -> Tensor:
-        """Values of the discriminant as shares in [0, 1] that are a half at the level."""
-        above_level = maps - self.levels[0]
-        below, above = above_level / (1 + self.levels[0]), above_level / (1 - self.levels[0])
-        return (0.5 + 0.5 * torch.where(above_level < 0, below, above)).clamp(0, 1)
+    def places(self, images: Tensor) -> tuple[Tensor, tuple[int, int]]:
+        """What discriminants see of normalised ``images``: (B, N, D), and the grid of the N places."""
+        stages = self._centred(images)
+        return place_vectors(stages, self._grid_hw(stages)), self._grid_hw(stages)
 
-    def _tightened(self, maps: Tensor, images: Tensor) -> Tensor:
-        """On a grid of half the image's side, with edges where the photograph has them."""
-        size_hw = (images.shape[2] // 2, images.shape[3] // 2)
+    def outlined(self, values: Tensor, images: Tensor) -> Tensor:
+        """Values of discriminants (B, n, h, w) as maps of ``images``, in [-1, 1]."""
+        maps = values.clamp(-1, 1)
+        if not self.tighten:
+            return maps
         std = torch.tensor(self.backbone.std, dtype=images.dtype, device=images.device).view(3, 1, 1)
-        guide = F.interpolate(images * std, size=size_hw, mode="area")  # its mean is of no account
-        fine = F.interpolate(maps, size=size_hw, mode="bicubic", align_corners=False)
-        return guided_filter(fine, guide.to(fine.dtype), radius=max(1, round(size_hw[0] / 14)))
+        return follow_edges(maps, images * std)  # the colours' mean is of no account
 
     def _middle(self, images: Tensor) -> list[Tensor]:
         return [part.float() for part in self.backbone.forward_places(images, self._places)[1]]
@@ -207,12 +212,8 @@ class Foreground(Method):
         if self.choice is None:
             return found
         found |= {**self.choice._asdict(), "level": self.levels[0].item()}
-        if self.choice.ratio >= UNSURE_RATIO:
-            missed = f"{self.choice.ratio:.1f} times what one each does (sound: < {UNSURE_RATIO:g})"
-            found["doubt"] = (
-                "what the maps of one class call object, those of another call background: one discriminant "
-                f"for all misses {missed}"
-            )
+        if self.choice.doubtful:
+            found["doubt"] = self.choice.doubt
         return found
 
     def _no_means(self) -> Sums:
@@ -235,20 +236,10 @@ class Foreground(Method):
         empty = SeedSums.none((), size)
         return {**seeds._asdict(), **{_EMPTY + name: part for name, part in empty._asdict().items()}}
 
-    def _add_seeds(self, sums: Sums, batch: Batch) -> None:
-        self._add_places(sums, batch, lambda spread, _: spread.square())
-
-    def _add_later_seeds(self, sums: Sums, batch: Batch) -> None:
-        if self.in_doubt:
+    def _add_seeds(self, sums: Sums, batch: Batch, *, later: bool = False) -> None:
+        """From class maps alone, or, in a later round, from what the discriminants so far say as well."""
+        if later and self.in_doubt:
             return
-
-        def both(spread: Tensor, values: Tensor) -> Tensor:
-            return unit_range(torch.sigmoid(SHARPNESS * values)) * spread.sqrt()
-
-        self._add_places(sums, batch, both)
-
-    def _add_places(self, sums: Sums, batch: Batch, mixed: Callable[[Tensor, Tensor], Tensor]) -> None:
-        """Those of a batch; ``mixed`` makes the seeding map of the spread class map and the values so far."""
         maps = self._seeding_maps(batch)
         stages = self._centred(batch.images)
         empty = batch.labels < 0
@@ -262,8 +253,11 @@ class Foreground(Method):
             # One by one: how alike all places are to all others takes more memory than all the rest.
             own = [stage[row : row + 1] for stage in stages]
             spread = unit_range(spread_along(maps[row : row + 1], own)[:, 0])
-            values = self._values(own, batch.labels[row : row + 1, None])[:, 0]
-            weights, signs = seeds(unit_range(mixed(spread, values)), self.above, self.below)
+            mixed = spread.square()
+            if later:
+                values = self._values(own, batch.labels[row : row + 1, None])[:, 0]
+                mixed = unit_range(torch.sigmoid(SHARPNESS * values)) * spread.sqrt()
+            weights, signs = seeds(unit_range(mixed), self.above, self.below)
             vectors = place_vectors(own, (spread.shape[1], spread.shape[2]))
             for name, value in seed_sums(vectors, weights, signs)._asdict().items():
                 sums[name][label, fold % self._folds] += value.cpu()
@@ -279,12 +273,10 @@ class Foreground(Method):
         return norms
 
     def _solve_seeds(self, sums: Sums) -> None:
-        every = SeedSums(*(sums[name] for name in SeedSums._fields))
-        self.choice = (
-            choose(every) if self.kind == "auto" else judged(every, 1.0 * (self.kind == "collection"))
-        )
-        self.in_doubt = self.choice.ratio >= UNSURE_RATIO
-        self.doubts.fill_(self.in_doubt)
+        every = _named(sums)
+        share = 1.0 * (self.kind == "collection")
+        self.choice = choose(every) if self.kind == "auto" else judged(every, share)
+        self.doubt(self.choice.doubtful)
         self._solve_with(sums, self.choice.share)
 
     def _solve_later_seeds(self, sums: Sums) -> None:
@@ -293,6 +285,14 @@ class Foreground(Method):
             self._solve_with(sums, self.choice.share)
 
     def _solve_with(self, sums: Sums, share: float) -> None:
-        every = SeedSums(*(sums[name] for name in SeedSums._fields))
-        empty = SeedSums(*(sums[_EMPTY + name] for name in SeedSums._fields))
-        self.discriminants.copy_(discriminants(every.over(1), share, empty))
+        self.mixed = mixed_sums(_named(sums).over(1), share, _named(sums, _EMPTY))
+        self.discriminants.copy_(discriminant(self.mixed))
+
+    def doubt(self, doubtful: bool) -> None:
+        """Let maps be of the discriminants alone, or, where they are doubtful, of all signs together."""
+        self.in_doubt = doubtful
+        self.doubts.fill_(doubtful)
+
+
+def _named(sums: Sums, prefix: str = "") -> SeedSums:
+    return SeedSums(*(sums[prefix + name] for name in SeedSums._fields))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from torch import Tensor
-
 from rfga.nn.foreground import SeedSums, discriminant, seed_error
 
 SHARES = (1.0, 0.3, 0.1, 0.0)
@@ -26,9 +24,22 @@ class Choice(NamedTuple):
     seed_error: float  # mean squared miss of the seeds of left-out photographs, of what was chosen
     ratio: float  # that of one for the collection, divided by that of one a class
 
+    @property
+    def doubtful(self) -> bool:
+        """Whether classes contradict each other."""
+        return self.ratio >= UNSURE_RATIO
 
-def discriminants(of_classes: SeedSums, share: float, empty: SeedSums | None = None) -> Tensor:
-    """(K, D) of the sums (K, ...) of the classes, ``share`` of the collection's in each.
+    @property
+    def doubt(self) -> str:
+        """What that means, in words."""
+        return (
+            "what the maps of one class call object, those of another call background: one discriminant "
+            f"for all misses {self.ratio:.1f} times what one each does (sound: < {UNSURE_RATIO:g})"
+        )
+
+
+def mixed_sums(of_classes: SeedSums, share: float, empty: SeedSums | None = None) -> SeedSums:
+    """The sums (K, ...) that discriminants are solved from, ``share`` of the collection's in each class's.
 
     Args:
         of_classes: sums (K, ...).
@@ -40,7 +51,7 @@ def discriminants(of_classes: SeedSums, share: float, empty: SeedSums | None = N
     if empty is not None and empty.weight > 0:
         weight = float(empty.weight / (empty.weight + collection.weight))
         mixed = empty.mixed(mixed, min(weight, MOST_BACKGROUND))
-    return discriminant(mixed)
+    return mixed
 
 
 def choose(sums: SeedSums) -> Choice:
@@ -72,5 +83,5 @@ def left_out_error(sums: SeedSums, share: float) -> float:
     missed = sums.weight.new_zeros(())
     for fold in range(sums.weight.shape[1]):
         held = SeedSums(*(part[:, fold] for part in sums))
-        missed += seed_error(discriminants(sums.over(1) - held, share), held).sum()
+        missed += seed_error(discriminant(mixed_sums(sums.over(1) - held, share)), held).sum()
     return float(missed / sums.weight.sum().clamp_min(1e-12))

@@ -13,7 +13,7 @@ import rfga
 from rfga.data import open_dataset
 from rfga.data.transforms import eval_transform
 from rfga.engine.export.graph import AllMaps, metadata_of, module_of, random_pixels, record
-from rfga.engine.localizing.localizer import weights_fingerprint
+from rfga.engine.run.weights_file import weights_fingerprint
 from rfga.methods import METHODS
 from rfga.types import UserError
 from tests.conftest import REPOSITORY

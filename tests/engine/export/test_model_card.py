@@ -49,7 +49,8 @@ def test_it_says_what_the_model_is(card: str) -> None:
     said = section(card, "What it is")
     assert "Class activation mapping (Zhou et al., CVPR 2016)" in said
     assert "birds: 6 classes, 24 photographs to train on, 12 to validate on" in said
-    assert "test\\_resnet, started from random weights" in said
+    assert "| network | test\\_resnet |" in said
+    assert "| starting weights | random |" in said
     assert "(source: val)" in said
     assert all(title in card for title in ("## Limits", "## Licence", "## How to load it"))
 

@@ -50,7 +50,7 @@ def prepared(out: Path, config: TrainConfig = CONFIG, half: bool = False) -> Fea
 
 def features_of(config: TrainConfig, picture: Image.Image) -> Tensor:
     torch.manual_seed(0)
-    backbone = build_backbone(config.backbone, output_stride=config.output_stride).eval()
+    backbone = build_backbone(config.backbone, output_stride=config.output_stride or 16).eval()
     with torch.no_grad():
         maps: Tensor = backbone(normalised(eval_transform(picture, config.image_size)[None], backbone))
     return maps[0]

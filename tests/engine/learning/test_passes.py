@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from rfga.backbones.base import Memory
+from rfga.backbones.layout import Watch
 from rfga.engine.learning import passes
 from rfga.engine.learning.shelf import Shelf
 from rfga.engine.learning.sums_file import SumsFile
@@ -124,7 +124,7 @@ def test_what_the_network_gave_is_kept_for_the_next_look_and_changes_nothing(
     recalled: list[int] = []
     recall = Shelf.recall
 
-    def counting(self: Shelf, memory: Memory, images: Tensor, positions: Sequence[int]) -> None:
+    def counting(self: Shelf, memory: Watch, images: Tensor, positions: Sequence[int]) -> None:
         recalled.extend(positions)
         recall(self, memory, images, positions)
 

@@ -6,17 +6,18 @@ from pathlib import Path
 
 import torch
 
-from rfga.backbones.base import Memory
+from rfga.backbones.layout import Watch
 from rfga.engine.learning.shelf import Shelf
 
 PIXELS = torch.arange(2 * 3 * 4 * 4).reshape(2, 3, 4, 4).to(torch.uint8)
-LAST, EARLY = torch.rand(2, 5, 1, 1), torch.rand(2, 2, 2, 2)
-EACH = 3 * 4 * 4 + 4 * (5 + 2 * 2 * 2)  # bytes
+LAST, EARLY, TOKEN = torch.rand(2, 5, 1, 1), torch.rand(2, 2, 2, 2), torch.rand(2, 1, 2)
+EACH = 3 * 4 * 4 + 4 * (5 + 2 * 2 * 2 + 2)  # bytes
 
 
-def seen() -> Memory:
+def seen() -> Watch:
     other = torch.zeros(2, 9, 9, 9)
-    return Memory(True, {"early": EARLY, "unasked": other}, {"early"}, torch.zeros(2), LAST)
+    places = {"early": (EARLY, TOKEN), "unasked": (other, TOKEN)}
+    return Watch(True, places, {"early"}, images=torch.zeros(2), maps=LAST)
 
 
 def test_what_was_kept_comes_back(tmp_path: Path) -> None:
@@ -24,11 +25,14 @@ def test_what_was_kept_comes_back(tmp_path: Path) -> None:
     shelf.keep(PIXELS, seen(), [3, 6])
     assert [place for place in range(7) if place in shelf] == [3, 6]
     assert torch.equal(shelf.pixels([6, 3]), PIXELS.flip(0))
-    images, memory = torch.zeros(2, 3, 4, 4), Memory(True)
+    images, memory = torch.zeros(2, 3, 4, 4), Watch(True)
     shelf.recall(memory, images, [6, 3])
     assert memory.images is images
-    assert torch.equal(memory.maps, LAST.flip(0)) if memory.maps is not None else False
-    assert {name: part.tolist() for name, part in memory.seen.items()} == {"early": EARLY.flip(0).tolist()}
+    assert memory.maps is not None
+    assert torch.equal(memory.maps, LAST.flip(0))
+    assert memory.seen.keys() == {"early"}
+    for found, kept in zip(memory.seen["early"], (EARLY, TOKEN), strict=True):
+        assert torch.equal(found, kept.flip(0))
 
 
 def test_room_ends_at_the_limit(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from rfga.engine.localizing.inputs import find_photographs
-from rfga.engine.localizing.localize import Summary, localize
+from rfga.engine.localizing.journal import Summary
+from rfga.engine.localizing.localize import localize
 from rfga.engine.localizing.localizer import Localizer
 from rfga.engine.localizing.options import LocalizeOptions
 from rfga.files import claimed, held_in, is_output

@@ -1,24 +1,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
 from rfga.data.folder import FolderDataset
 from rfga.data.images import read_image
-from rfga.data.truth.given import Given
-from rfga.engine.localizing.inputs import (
-    Photograph,
-    choose_labels,
-    class_sources,
-    find_photographs,
-    input_notes,
-)
-from rfga.engine.localizing.labels_file import read_labels
+from rfga.engine.localizing.inputs import Photograph, find_photographs, input_notes
+from rfga.engine.localizing.labels import choose_labels, read_labels
 from rfga.types import UserError
 
 CLASSES = ("cat", "dog")
@@ -105,15 +96,12 @@ def photographs(**classes: str | None) -> list[Photograph]:
 
 
 def test_labels_by_default_are_those_of_the_folders_of_each_that_has_one() -> None:
-    assert choose_labels(photographs(a="dog", b="cat"), None, CLASSES) == [1, 0]
-    assert choose_labels(photographs(a="dog", b=None), None, CLASSES) == [1, None]
-    three = [Photograph(name, Path(name), None) for name in ("a.jpg", "b.jpg", "c.jpg")]
-    assert class_sources(three, [1, None, 0], None) == {"folder": 2, "predicted": 1}
-    assert class_sources(three[:2], [None, None], "predicted") == {"predicted": 2}
-    assert class_sources(three[:2], [1, 0], "labels.csv") == {"file": 2}
-    empty = replace(three[0], given=Given(np.zeros((0, 4))))
-    assert class_sources([empty, three[1]], [None, 0], None) == {"folder": 1}
-    assert choose_labels(photographs(a="dog"), "predicted", CLASSES) == [None]
+    assert choose_labels(photographs(a="dog", b="cat"), None, CLASSES).indices == [1, 0]
+    assert choose_labels(photographs(a="dog", b=None), None, CLASSES).indices == [1, None]
+    three = photographs(a="dog", b=None, c="cat")
+    assert choose_labels(three, None, CLASSES).class_from == {"folder": 2, "predicted": 1}
+    predicted = choose_labels(three, "predicted", CLASSES)
+    assert (predicted.indices, predicted.class_from) == ([None] * 3, {"predicted": 3})
     with pytest.raises(UserError, match=r"found none for 1 \(first b\.png\): use --labels predicted, or put"):
         choose_labels(photographs(a="dog", b=None), "folder", CLASSES)
 
@@ -122,7 +110,8 @@ def test_labels_of_a_file(tmp_path: Path) -> None:
     file = tmp_path / "labels.csv"
     file.write_text('"b, c.png",cat\n\na.png, dog\n')
     assert read_labels(file, CLASSES) == {"b, c.png": 0, "a.png": 1}
-    assert choose_labels(photographs(a=None), str(file), CLASSES) == [1]
+    labels = choose_labels(photographs(a=None), str(file), CLASSES)
+    assert (labels.indices, labels.class_from) == ([1], {"file": 1})
     with pytest.raises(UserError, match=r"first x\.png.*add lines to"):
         choose_labels(photographs(x=None), str(file), CLASSES)
     with pytest.raises(UserError, match="folder, predicted or a file, found nothing at foldr"):
@@ -153,7 +142,7 @@ def test_files_of_labels_as_people_and_programs_write_them(form: str, tmp_path: 
     file = tmp_path / "labels.csv"
     file.write_text(HEADED[form], encoding="utf-8", newline="")
     given = [Photograph(name, tmp_path / "photos" / name, None) for name in ("b/c.png", "a.png")]
-    assert choose_labels(given, str(file), CLASSES) == [0, 1]
+    assert choose_labels(given, str(file), CLASSES).indices == [0, 1]
 
 
 def test_labels_by_place(folder: Path, tmp_path: Path) -> None:
@@ -161,14 +150,14 @@ def test_labels_by_place(folder: Path, tmp_path: Path) -> None:
     file.write_text(f"{folder / 'cat' / 'a.png'},dog\ndog/deep/b.JPG,cat\n./dog/../dog/ä\u0308, ö.png;x")
     given = find_photographs([folder / "cat", folder / "dog" / "deep"], CLASSES)
     file.write_text(f"{folder / 'cat' / 'a.png'},dog\ndog/deep/b.JPG,cat\n")
-    assert choose_labels(given, str(file), CLASSES) == [1, 0]
+    assert choose_labels(given, str(file), CLASSES).indices == [1, 0]
 
 
 def test_labels_of_no_photograph_are_counted(folder: Path, tmp_path: Path) -> None:
     file = tmp_path / "labels.csv"
     file.write_text(f"cat/a.png,cat\nlost.png,dog\n{folder / 'dog' / 'deep' / 'b.JPG'},dog\nmore.png,dog\n")
     given = find_photographs([folder / "cat" / "a.png", folder / "dog" / "deep" / "b.JPG"], CLASSES)
-    (note,) = input_notes(given, CLASSES, str(file))
+    (note,) = choose_labels(given, str(file), CLASSES).notes
     assert "found 2 that name none of these 2 (first lost.png): they are passed over" in note
 
 
@@ -189,7 +178,7 @@ def test_class_names_are_compared_composed(tmp_path: Path) -> None:
     for classes in (["M\u00fcnster", "tench"], ["Mu\u0308nster", "tench"]):
         photographs = find_photographs([tmp_path], classes)
         assert [p.folder_class for p in photographs] == classes
-        assert choose_labels(photographs, None, classes) == [0, 1]
+        assert choose_labels(photographs, None, classes).indices == [0, 1]
         assert input_notes(photographs, classes) == []
 
 

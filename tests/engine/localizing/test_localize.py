@@ -16,8 +16,8 @@ from rfga.data.transforms import eval_transform
 from rfga.data.truth.readers import MaskTruth
 from rfga.engine.evaluating.evaluate import EvaluationOptions, evaluate
 from rfga.engine.localizing.inputs import find_photographs
-from rfga.engine.localizing.journal import FILE_NAME
-from rfga.engine.localizing.localize import Summary, localize, localize_paths
+from rfga.engine.localizing.journal import FILE_NAME, Summary
+from rfga.engine.localizing.localize import _localize_labelled, localize, localize_paths
 from rfga.engine.localizing.localizer import Localizer
 from rfga.engine.localizing.options import LocalizeCommand, LocalizeOptions
 from rfga.engine.localizing.review_sheet import REVIEW_NAME
@@ -260,9 +260,9 @@ def test_a_folder_that_goes_away_is_an_error_and_what_was_done_is_kept(
 
     def unplugged(*arguments: Any, **options: Any) -> Summary:
         photographs.rename(tmp_path / "elsewhere")
-        return localize(*arguments, **options)
+        return _localize_labelled(*arguments, **options)
 
-    monkeypatch.setattr("rfga.engine.localizing.localize.localize", unplugged)
+    monkeypatch.setattr("rfga.engine.localizing.localize._localize_labelled", unplugged)
     command = LocalizeCommand(tiny_run, [photographs], out, policy=tiny.RESUME)
     with pytest.raises(UserError, match="to stay there, found it gone, and 12 of 12 photographs failed"):
         localize_paths(command, tiny.QUIET)

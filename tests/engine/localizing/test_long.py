@@ -21,7 +21,8 @@ from rfga.cli import main
 from rfga.data.images import read_image
 from rfga.engine.localizing import stream as localize_stream
 from rfga.engine.localizing.inputs import find_photographs
-from rfga.engine.localizing.localize import Summary, localize
+from rfga.engine.localizing.journal import Summary
+from rfga.engine.localizing.localize import localize
 from rfga.engine.localizing.localizer import Localizer
 from rfga.engine.localizing.options import LocalizeOptions
 from rfga.engine.localizing.stream import networks_at_once

@@ -12,8 +12,8 @@ from PIL import Image
 
 from rfga.cli import main
 from rfga.engine.localizing.inputs import find_photographs
-from rfga.engine.localizing.journal import Journal
-from rfga.engine.localizing.localize import Summary, localize
+from rfga.engine.localizing.journal import Journal, Summary
+from rfga.engine.localizing.localize import localize
 from rfga.engine.localizing.localizer import SEVERAL, Localizer
 from rfga.engine.localizing.options import LocalizeOptions
 from rfga.types import Prediction, UserError

@@ -117,7 +117,7 @@ def test_the_number_is_the_published_one(cell: tuple[str, str, str], shared: Pat
 def test_it_builds_a_narrow_model_with_the_layers_that_it_names(names: list[str]) -> None:
     """The recipe's network with a sixteenth of the channels."""
     config = settings(names[0])
-    options, stride = all_options(config), config.output_stride
+    options, stride = all_options(config), config.output_stride or 16
     network = target(BACKBONES, config.backbone)(output_stride=stride, width=1 / 16)
     method: Method = target(METHODS, config.method)(network, CLASSES, **options)
     layers = {id(p): found for found, p in method.named_parameters()}

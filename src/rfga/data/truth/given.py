@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from rfga.types import FloatArray
 
 
@@ -12,7 +14,6 @@ class Given:
     """The boxes that a person gave a photograph; none at all say that it shows no object.
 
     Example:
-        >>> import numpy as np
         >>> Given(np.zeros((0, 4))).is_empty, Given(np.array([[1.0, 2.0, 30.0, 40.0]])).is_empty
         (True, False)
     """
@@ -24,3 +25,7 @@ class Given:
     def is_empty(self) -> bool:
         """Whether there is no object."""
         return not len(self.boxes)
+
+
+NOTHING_HERE = Given(np.zeros((0, 4)))
+"""What is said of a photograph without any object."""

@@ -18,7 +18,6 @@ from rfga.engine.localizing.inputs import Photograph, find_photographs
 from rfga.engine.localizing.localizer import Localizer
 from rfga.engine.localizing.photographs import label_indices
 from rfga.engine.runtime.progress import Meter
-from rfga.engine.thresholds.threshold import parse_threshold
 from rfga.files import held_in, make_folder, mark_output, write_json
 from rfga.output.attention.pictures import PICTURE_FORMATS, write_attention
 from rfga.output.attention.record import Attention, attention_numbers
@@ -81,11 +80,8 @@ def picture_attention(command: AttentionCommand) -> AttentionResult:
         UserError: the run is none or has no RFGA layer, an unknown class, no photograph that can be read, or
             a folder that holds something already.
     """
-    given = parse_threshold(command.threshold)
-    localizer = Localizer.load(command.run, device=command.device)
+    localizer = Localizer.load(command.run, device=command.device, threshold=command.threshold)
     require_layer(localizer)
-    if given is not None:
-        localizer = localizer.with_threshold(given, "fixed")
     _require_class(command.label, localizer.classes)
     photographs = find_photographs(command.paths, localizer.classes)
     _prepare(command)

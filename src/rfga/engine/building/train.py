@@ -10,9 +10,11 @@ from typing import Any
 
 from rfga.data import open_dataset
 from rfga.data.base import Dataset
+from rfga.data.folder import FolderDataset
 from rfga.engine.evaluating.command import evaluate_and_record, measured
 from rfga.engine.evaluating.options import EvaluateCommand
 from rfga.engine.evaluating.report import write_run_report
+from rfga.engine.learning.data import corrections_fingerprint
 from rfga.engine.learning.train import train
 from rfga.engine.run.config import RunPolicy, TrainConfig
 from rfga.engine.run.folder import RunFolder
@@ -22,7 +24,7 @@ from rfga.engine.runtime.joining import joined
 from rfga.engine.runtime.machine import Runtime
 from rfga.engine.runtime.progress import announcer
 from rfga.files import claimed
-from rfga.methods import BY_PASSES
+from rfga.methods import BY_PASSES, SHARES_OF_OBJECT
 from rfga.types import BACKGROUND_FOLDERS, SPLITS, UserError
 
 OF_EPOCHS = {
@@ -47,6 +49,7 @@ class TrainCommand:
         loggers: names of those that get every epoch.
         class_name: of the one class of photographs without class folders.
         background: name of the folder, beside the classes, of photographs without any object.
+        corrected: boxes of any photographs, by a person, from which the foreground learns.
     """
 
     data: str
@@ -59,6 +62,7 @@ class TrainCommand:
     loggers: Sequence[str] = ()
     class_name: str | None = None
     background: str | None = None
+    corrected: Path | None = None
 
 
 def background_folders(config: TrainConfig, given: str | None) -> tuple[str, ...]:
@@ -97,6 +101,32 @@ def require_background(dataset: Dataset, given: str | None) -> None:
         )
 
 
+def learns_from_boxes(config: TrainConfig) -> bool:
+    """Whether boxes that a person gave teach the method where objects are."""
+    return config.foreground or config.method in SHARES_OF_OBJECT
+
+
+def take_corrections(dataset: Dataset, path: Path | None) -> None:
+    """Give a data set what a person has said of its photographs.
+
+    Raises:
+        UserError: it says nothing of them, or the data set has no class folders.
+    """
+    if path is None:
+        return
+    if not isinstance(dataset, FolderDataset):
+        raise UserError(
+            f"expected class folders to learn from the boxes in {path}, found the data set {dataset.name!r}: "
+            "leave --truth out"
+        )
+    dataset.correct(path)
+
+
+def _other_corrections(run: RunFolder, dataset: Dataset) -> bool:
+    now = corrections_fingerprint(dataset.corrections) if dataset.corrections else None
+    return bool(run.read_config()[1].get("corrections") != now)
+
+
 def train_and_report(command: TrainCommand, runtime: Runtime | None = None) -> dict[str, Any] | None:
     """``rfga train``: train, then evaluate on val where its truth or its class labels are known.
 
@@ -131,11 +161,14 @@ def _train_in(
         settings = _over(held.to_dict(), settings)
         truth = truth or (Path(data["truth"]) if data.get("truth") else None)
         followed = data.get("recipe")
-    was_finished = goes_on and run.is_finished
     config = TrainConfig.from_dict(settings)
     names = background_folders(config, command.background)
     dataset = open_dataset(command.data, truth, class_name=command.class_name, background=names)
     require_background(dataset, command.background)
+    take_corrections(dataset, command.corrected)
+    if goes_on and run.is_finished and learns_from_boxes(config) and _other_corrections(run, dataset):
+        runtime.processes.agree(run.reopen)
+    was_finished = goes_on and run.is_finished
     source: dict[str, Any] = {"source": command.data, "truth": None if truth is None else str(truth)}
     if dataset.background("train"):
         source["background"] = list(names)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rfga.engine.localizing.journal import FILE_NAME as JOURNAL
-from rfga.engine.localizing.localize import Summary
+from rfga.engine.localizing.journal import Summary
 from rfga.engine.run.folder import RunFolder
 
 UNSURE_CONFIDENCE = 0.5

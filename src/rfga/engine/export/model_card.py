@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
-from rfga.backbones.build import IMAGENET, NONE
 from rfga.engine.localizing.localizer import Localizer
+from rfga.engine.run.model import licence_of
 from rfga.output.letters import legible
 from rfga.output.table import COLUMNS, metric_rows
 from rfga.version import __version__
@@ -91,14 +91,14 @@ def model_card(localizer: Localizer, data: Mapping[str, Any], metrics: Mapping[s
 def _facts(localizer: Localizer, data: Mapping[str, Any], threshold: str) -> list[tuple[str, str]]:
     config = localizer.config
     meaning = (type(localizer.method).__doc__ or config.method).strip().splitlines()[0].rstrip(".")
-    starts = {IMAGENET: "ImageNet weights of timm", NONE: "random weights"}
     counts = [data.get(f"{split}_photographs", "?") for split in ("train", "val")]
     said = (
         f"{len(localizer.classes)} classes, {counts[0]} photographs to train on, {counts[1]} to validate on"
     )
     return [
         ("method", f"{config.method}: {meaning}"),
-        ("network", f"{config.backbone}, started from {starts.get(config.weights, 'a file of weights')}"),
+        ("network", config.backbone),
+        ("starting weights", licence_of(config).removeprefix("weights: ")),
         ("data set", f"{data.get('name', '?')}: {said}"),
         ("training", f"{config.epochs} epochs, batches of {config.batch_size}, seed {config.seed}"),
         ("input", f"RGB, resized to {config.image_size} x {config.image_size}, aspect not kept"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from rfga.data.base import Dataset
 from rfga.data.checks.readable import readable_samples, require_trainable, unreadable_images
 from rfga.data.samples import few_of_each, without
 from rfga.data.transforms import Augmentation, EpochSampler, SampleImages
+from rfga.data.truth.given import Given
 from rfga.data.truth.readers import truth_notes
 from rfga.engine.run.config import TrainConfig
 from rfga.engine.runtime.machine import Runtime
@@ -36,6 +38,7 @@ class TrainingData:
     val: Sequence[Sample]
     skipped: tuple[tuple[str, str], ...]  # image id, reason
     background: Sequence[Sample] = ()  # to learn from as well, without any object
+    corrections: Sequence[tuple[Sample, Given]] = ()  # with their boxes by a person, of any split
 
     def record(self) -> dict[str, Any]:
         """What a run's settings say of its data."""
@@ -44,6 +47,7 @@ class TrainingData:
             "train_photographs": len(self.train),
             "val_photographs": len(self.val),
             **({"background_photographs": len(self.background)} if self.background else {}),
+            **({"corrections": corrections_fingerprint(self.corrections)} if self.corrections else {}),
             "skipped": [{"image": name, "reason": reason} for name, reason in self.skipped],
         }
 
@@ -83,7 +87,15 @@ def read_training_data(
     if train_per_class is not None:
         kept["train"] = few_of_each(kept["train"], train_per_class)
     background = readable_background(dataset, runtime)
-    return TrainingData(dataset, kept["train"], kept["val"], tuple(skipped), background)
+    return TrainingData(dataset, kept["train"], kept["val"], tuple(skipped), background, dataset.corrections)
+
+
+def corrections_fingerprint(corrections: Sequence[tuple[Sample, Given]]) -> str:
+    """The same for the same photographs with the same boxes."""
+    digest = hashlib.blake2b(digest_size=16)
+    for sample, given in corrections:
+        digest.update(f"{sample.path}\n{given.boxes.tolist()}\n{given.classes}\n".encode(errors="replace"))
+    return digest.hexdigest()
 
 
 def readable_background(dataset: Dataset, runtime: Runtime) -> Sequence[Sample]:

@@ -23,9 +23,9 @@ from rfga.data.base import Dataset
 from rfga.data.transforms import SampleImages
 from rfga.engine.learning.data import TrainingData, checked_samples, probe_photographs, read_training_data
 from rfga.engine.learning.feature_store import FeatureStore
-from rfga.engine.localizing.localizer import weights_fingerprint
 from rfga.engine.run.config import TrainConfig
 from rfga.engine.run.model import build_on_backbone, normalised
+from rfga.engine.run.weights_file import weights_fingerprint
 from rfga.engine.runtime.devices import pick_device, pick_workers
 from rfga.engine.runtime.machine import Runtime
 from rfga.engine.runtime.progress import Meter

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rfga.backbones.base import Memory
+from rfga.backbones.layout import Watch
 from rfga.types import UserError
 
 LIMIT_BYTES = 4 * 2**30
-PIXELS, LAST = "pixels", "last"
+PIXELS, LAST, PREFIX = " pixels", " last", " prefix"  # no place of a network is called so
 
 
 class Shelf:
@@ -42,7 +42,7 @@ class Shelf:
     def __contains__(self, position: int) -> bool:
         return position in self._held
 
-    def keep(self, pixels: Tensor, memory: Memory, positions: Sequence[int]) -> None:
+    def keep(self, pixels: Tensor, memory: Watch, positions: Sequence[int]) -> None:
         """Put away what the network has just given, as far as there is room.
 
         Args:
@@ -55,7 +55,9 @@ class Shelf:
         """
         if memory.maps is None:
             return
-        parts = {PIXELS: pixels, LAST: memory.maps, **{name: memory.seen[name] for name in memory.asked}}
+        parts = {PIXELS: pixels, LAST: memory.maps}
+        for name in memory.asked:
+            parts[name], parts[name + PREFIX] = memory.seen[name]
         arrays = {name: part.cpu().numpy() for name, part in sorted(parts.items())}
         record = np.dtype([(name, array.dtype, array.shape[1:]) for name, array in arrays.items()])
         try:
@@ -75,13 +77,14 @@ class Shelf:
         """(B, 3, S, S) uint8."""
         return self._read(positions)[PIXELS]
 
-    def recall(self, memory: Memory, images: Tensor, positions: Sequence[int]) -> None:
+    def recall(self, memory: Watch, images: Tensor, positions: Sequence[int]) -> None:
         """Let the network remember what it gave for these photographs, when it is asked for ``images``."""
         parts = {name: part.to(images.device) for name, part in self._read(positions).items()}
         del parts[PIXELS]
         memory.images, memory.maps = images, parts.pop(LAST)
-        memory.seen.update(parts)
-        memory.asked.update(parts)
+        names = {name for name in parts if not name.endswith(PREFIX)}
+        memory.seen.update({name: (parts[name], parts[name + PREFIX]) for name in names})
+        memory.asked.update(names)
 
     def remove(self) -> None:
         """Take the file away."""

@@ -42,7 +42,7 @@ from rfga.engine.localizing.estimate import record_training_estimate
 from rfga.engine.localizing.localizer import Localizer
 from rfga.engine.run.config import RunPolicy, TrainConfig
 from rfga.engine.run.folder import RunFolder
-from rfga.engine.run.model import all_options, build_method, trained_method
+from rfga.engine.run.model import all_options, build_method, licence_of, trained_method
 from rfga.engine.runtime.devices import lightning_precision, pick_device, pick_workers
 from rfga.engine.runtime.machine import Runtime
 from rfga.engine.runtime.processes import Processes
@@ -126,7 +126,8 @@ def train(
 
 def _with_input(config: TrainConfig, backbone: Backbone) -> TrainConfig:
     """What was found out about the input is part of the settings from now on."""
-    found = {"mean": list(backbone.mean), "std": list(backbone.std), "pad_type": backbone.pad_type}
+    found: dict[str, Any] = {"mean": list(backbone.mean), "std": list(backbone.std)}
+    found |= {"pad_type": backbone.pad_type, "output_stride": backbone.layout.stride}
     return TrainConfig.from_dict({**config.to_dict(), **found})
 
 
@@ -268,5 +269,5 @@ def _summary(config: TrainConfig, data: TrainingData, method: Method, device: to
         f"{len(data.val)} to validate on, on {device.type}\n"
         f"input: mean {tuple(round(m, 3) for m in method.backbone.mean)}, "
         f"deviation {tuple(round(s, 3) for s in method.backbone.std)}, "
-        f"padding {method.backbone.pad_type or 'symmetric'}"
+        f"padding {method.backbone.pad_type or 'symmetric'}; {licence_of(config)}"
     )

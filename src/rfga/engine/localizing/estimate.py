@@ -19,7 +19,7 @@ from rfga.data.images import read_image
 from rfga.data.samples import few_of_each
 from rfga.data.transforms import eval_transform
 from rfga.data.unreadable import UnreadableError
-from rfga.engine.localizing.inputs import Photograph, choose_labels
+from rfga.engine.localizing.inputs import Photograph
 from rfga.engine.localizing.journal import FILE_NAME
 from rfga.engine.localizing.localizer import Localizer
 from rfga.engine.localizing.stream import wanted_classes
@@ -94,7 +94,7 @@ def ensure_estimate(
 def estimated_for(
     localizer: Localizer,
     photographs: Sequence[Photograph],
-    labels: str | None,
+    labels: Sequence[int | None],
     runtime: Runtime,
     earlier: Path | None = None,
 ) -> Localizer:
@@ -103,7 +103,7 @@ def estimated_for(
     Args:
         localizer: of a run that knows no threshold for these maps.
         photographs: to localize; up to 200 of them are looked at, evenly spread.
-        labels: which class to box, as ``rfga.engine.localizing.inputs.choose_labels`` takes it.
+        labels: the class of each to box; None for the most probable one.
         runtime: workers and output.
         earlier: output folder of a stopped run that is gone on with; its threshold holds, whatever
             photographs have come since.
@@ -114,8 +114,7 @@ def estimated_for(
     if len(photographs) < LEAST_PHOTOGRAPHS:
         return localizer
     places = _evenly(len(photographs), MOST_PHOTOGRAPHS)
-    chosen = choose_labels(photographs, labels, localizer.classes)
-    items: list[_Item] = [(partial(read_image, photographs[i].path), chosen[i]) for i in places]
+    items: list[_Item] = [(partial(read_image, photographs[i].path), labels[i]) for i in places]
     how = localizer.config.normalisation
     found = _estimated(localizer, items, runtime, [how]).get(how)
     return localizer if found is None else localizer.with_threshold(found["threshold"], LABEL_FREE)

@@ -1,24 +1,20 @@
-"""What a user points at: files, folders and lists of photographs, each with the class to box."""
+"""What a user points at: files, folders and lists of photographs, each with its folder's class."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
-import numpy as np
-
 from rfga.data.background import is_background
-from rfga.data.folder_notes import of_two_classes, same_names
 from rfga.data.formats import IMAGE_SUFFIXES, OTHER_PICTURES
-from rfga.data.spelling import nearly_same
-from rfga.data.truth.given import Given
-from rfga.data.walk import find_images
-from rfga.engine.localizing.folder_class import FolderClasses
-from rfga.engine.localizing.labels_file import LabelsFile, place, read_lines
+from rfga.data.spelling import nearly_same, same_names
+from rfga.data.truth.given import NOTHING_HERE, Given
+from rfga.data.walk import FolderClasses, find_images, of_two_classes
 from rfga.types import UserError
 from rfga.untrusted import fitting
 
@@ -80,63 +76,10 @@ def find_photographs(
     return list(found.values())
 
 
-def choose_labels(
-    photographs: Sequence[Photograph], wanted: str | None, classes: Sequence[str]
-) -> list[int | None]:
-    """The class index to box in each photograph; None stands for the most probable one.
-
-    Args:
-        photographs: from ``find_photographs``.
-        wanted: "folder", "predicted", a file of labels, or None: of each photograph its folder's class where
-            it lies in a class folder, else the predicted one.
-        classes: names by index.
-
-    Raises:
-        UserError: a photograph has no class where one is needed.
-
-    Example:
-        >>> cat = Photograph("cat/a.jpg", Path("cat/a.jpg"), "cat")
-        >>> choose_labels([cat, Photograph("b.jpg", Path("b.jpg"), None)], None, ["bat", "cat"])
-        [1, None]
-    """
-    if wanted == "predicted":
-        return [None] * len(photographs)
-    if wanted in (None, "folder"):
-        index = {name: i for i, name in enumerate(classes)}
-        chosen = [None if p.folder_class is None else index.get(p.folder_class) for p in photographs]
-        remedy = f"put them into folders named {', '.join(list(classes)[:10])}"
-        if wanted is None:
-            return chosen
-    else:
-        given = LabelsFile(Path(wanted), classes)
-        chosen = [given.of(p.image_id, p.path) for p in photographs]
-        remedy = f"add lines to {wanted}"
-    pairs = zip(photographs, chosen, strict=True)
-    without = [p.image_id for p, label in pairs if label is None and not p.is_empty]
-    if without:
-        raise UserError(
-            f"expected a class for every photograph, found none for {len(without)} (first {without[0]}): "
-            f"use --labels predicted, or {remedy}"
-        )
-    return chosen
-
-
-def class_sources(
-    photographs: Sequence[Photograph], labels: Sequence[int | None], wanted: str | None
-) -> dict[str, int]:
-    """Where the classes that ``choose_labels`` chose come from, and of how many photographs each.
-
-    Those without any object have none.
-
-    Example:
-        >>> cat = Photograph("cat/a.jpg", Path("cat/a.jpg"), "cat")
-        >>> class_sources([cat, cat, cat], [1, None, 0], None)
-        {'folder': 2, 'predicted': 1}
-    """
-    given = "folder" if wanted in (None, "folder", "predicted") else "file"
-    pairs = zip(photographs, labels, strict=True)
-    counts = Counter("predicted" if label is None else given for p, label in pairs if not p.is_empty)
-    return dict(sorted(counts.items()))
+def given_fingerprint(photographs: Sequence[Photograph]) -> str | None:
+    """The same for the same boxes by a person; None where there are none."""
+    told = [(p.image_id, p.given.boxes.tolist(), p.given.classes) for p in photographs if p.given is not None]
+    return hashlib.sha256(repr(told).encode(errors="replace")).hexdigest()[:16] if told else None
 
 
 def shorter_names(image_ids: Sequence[str]) -> dict[str, str]:
@@ -146,11 +89,14 @@ def shorter_names(image_ids: Sequence[str]) -> dict[str, str]:
 
 
 def input_notes(
-    photographs: Sequence[Photograph], classes: Sequence[str], wanted: str | None = None
+    photographs: Sequence[Photograph], classes: Sequence[str], shorter: Collection[str] = ()
 ) -> list[str]:
     """A sentence for each thing about the photographs that is not as expected and yet no error.
 
-    The arguments are those of ``choose_labels``.
+    Args:
+        photographs: from ``find_photographs``.
+        classes: names that class folders may have.
+        shorter: ids of photographs that ``shorter_names`` has.
 
     Example:
         >>> print(*input_notes([Photograph("Cat/a.jpg", Path("Cat/a.jpg"), None)], ["cat", "dog"]))
@@ -167,15 +113,8 @@ def input_notes(
         "case or space alone: rename it, since it counts as no class"
         for (name, folder), count in near.items()
     ]
-    if wanted not in (None, "folder", "predicted"):
-        unused = LabelsFile(Path(wanted), classes).unused((p.image_id, p.path) for p in photographs)
-        if unused:
-            notes.append(
-                f"expected lines of photographs in {wanted}, found {len(unused)} that name none of these "
-                f"{len(photographs)} (first {unused[0]}): they are passed over"
-            )
     notes += of_two_classes((p.path.parent, p.folder_class) for p in photographs if p.folder_class)
-    if shorter := shorter_names([photograph.image_id for photograph in photographs]):
+    if shorter:
         notes.append(
             f"expected names with room for an ending, found {len(shorter)} without (first {min(shorter)}): "
             "their pictures, maps and masks have shorter ones, which summary.json lists"
@@ -188,20 +127,37 @@ def input_notes(
     return notes
 
 
+def place(path: Path) -> str:
+    """Where ``path`` is, in one spelling, without following links."""
+    return os.path.normpath(path.absolute())
+
+
+def read_lines(file: Path) -> list[str]:
+    """The lines of a text.
+
+    Raises:
+        UserError: it cannot be read as UTF-8.
+    """
+    try:
+        return file.read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"expected a list in UTF-8, found {file} unreadable ({error}): save it as UTF-8"
+        ) from error
+
+
 def _named_by(path: Path, classes: Sequence[str]) -> Iterator[Photograph]:
+    classes_below = cache(lambda folder: FolderClasses(Path(place(folder)), classes))
     if path.is_dir():
-        folders = FolderClasses(Path(place(path)), classes)
         # Pictures of kinds that are not read are counted, too, and fail with what helps.
         for name in sorted(find_images(path, IMAGE_SUFFIXES | OTHER_PICTURES)):
-            yield Photograph(name, path / name, folders.of(Path(place(path / name))))
+            yield Photograph(name, path / name, classes_below(path).of(Path(place(path / name))))
     elif path.suffix.lower() == ".txt" and path.is_file():
-        above = cache(lambda folder: FolderClasses(Path(place(folder)), classes))
         for line in read_lines(path):
             if line.strip():
-                yield _listed(path.parent, line.strip(), above)
+                yield _listed(path.parent, line.strip(), classes_below)
     elif path.exists():
-        folders = FolderClasses(Path(place(path.parent)), classes)
-        yield Photograph(path.name, path, folders.of(Path(place(path))))
+        yield Photograph(path.name, path, classes_below(path.parent).of(Path(place(path))))
     else:
         raise UserError(f"expected a photograph, a folder or a list, found nothing at {path}: check the path")
 
@@ -213,7 +169,7 @@ def _without_object(photograph: Photograph, top: Path, background: Sequence[str]
     folders = (top.name, *Path(photograph.image_id).parent.parts)
     if not any(is_background(name, background) for name in folders):
         return photograph
-    return replace(photograph, given=Given(np.zeros((0, 4))))
+    return replace(photograph, given=NOTHING_HERE)
 
 
 def _below(path: Path, outputs: Path | None) -> str:

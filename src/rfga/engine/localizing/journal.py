@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 import numpy as np
 
+from rfga.engine.run.config import RunPolicy
+from rfga.engine.runtime.processes import Processes
 from rfga.files import replacing
 from rfga.types import Prediction, UserError
 
@@ -26,6 +30,36 @@ _PARTS = ".journal-*.jsonl"
 def journal_parts(folder: Path) -> list[Path]:
     """What processes other than the first have written, and nobody has taken over."""
     return sorted(folder.glob(_PARTS))
+
+
+def held_settings(folder: Path) -> dict[str, Any]:
+    """The settings that the journal in ``folder`` was begun with; none where there is no whole one."""
+    try:
+        with (folder / FILE_NAME).open("rb") as lines:
+            held = json.loads(lines.readline())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    settings = held.get("settings") if isinstance(held, dict) else None
+    return settings if isinstance(settings, dict) else {}
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What became of every photograph; the three counts add up to the inputs."""
+
+    inputs: int
+    done: int
+    skipped: int  # done by an earlier run that this one went on with
+    failed: dict[str, str]  # image id -> reason
+    without_box: int  # of those done or skipped: nothing above the threshold, and no person said so
+    warnings: dict[str, int] = field(default_factory=dict)  # of those done or skipped: how many have each
+    # How many inputs have the class to look for from their folder, from a file, or as the most probable one.
+    class_from: dict[str, int] = field(default_factory=dict, compare=False)
+    notes: tuple[str, ...] = field(default=(), compare=False)  # what is not as expected and yet no error
+    # Photographs whose names leave no room for an ending -> their pictures; maps and masks are called alike.
+    shorter_names: dict[str, str] = field(default_factory=dict, compare=False)
+    nothing_found: tuple[str, ...] = ()  # image ids of those without a box
+    reviewed: int = 0  # of those done or skipped: a person gave their boxes, or said that there is none
 
 
 class Journal:
@@ -193,6 +227,54 @@ class Journal:
     ) -> None:
         with suppress(OSError):  # every line was handed over when it was written, or its failure told
             self._stream.close()
+
+
+def begin_journal(
+    out: Path,
+    settings: dict[str, Any],
+    ids: Sequence[str],
+    policy: RunPolicy,
+    processes: Processes,
+    prepare: Callable[[], None],
+) -> tuple[Journal, list[bool]]:
+    """The journal that this process writes, and which photographs an earlier run did.
+
+    Args:
+        out: the output folder.
+        settings: see ``Journal``.
+        ids: of all photographs.
+        policy: about what an earlier run left.
+        processes: that share the photographs.
+        prepare: called in the first of them before anything is written.
+    """
+    opened: list[Journal] = []
+
+    def begin() -> bytes:
+        prepare()
+        opened.append(Journal(out, settings, ids, resume=policy.resume))
+        return bytes(image_id in opened[0] for image_id in ids)
+
+    before = [bool(done) for done in processes.agree(begin)]
+    if not processes.first:
+        opened.append(Journal(out, settings, ids, resume=False, part=processes.rank))
+    return opened[0], before
+
+
+def summary_of(journal: Journal, ids: Sequence[str], before: Sequence[bool]) -> Summary:
+    """What became of the photographs, now that all processes have done."""
+    journal.take_parts()
+    kept = [(found.image_id, found.reviewed, len(found.boxes)) for found in journal.predictions(ids)]
+    nothing_found = tuple(image_id for image_id, reviewed, count in kept if not (count or reviewed))
+    return Summary(
+        inputs=len(ids),
+        done=len(ids) - sum(before) - len(journal.failures),
+        skipped=sum(before),
+        failed=dict(journal.failures),
+        without_box=len(nothing_found),
+        warnings=dict(Counter(text for found in journal.predictions(ids) for text in found.warnings)),
+        nothing_found=nothing_found,
+        reviewed=sum(reviewed for _, reviewed, _ in kept),
+    )
 
 
 def _prediction(held: dict[str, Any]) -> Prediction:

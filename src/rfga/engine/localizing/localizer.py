@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from rfga.data.transforms import eval_transform
 from rfga.engine.localizing.confidence import DEFAULT, run_confidence
@@ -32,6 +31,7 @@ from rfga.engine.run.folder import RunFolder
 from rfga.engine.run.model import normalised, trained_method
 from rfga.engine.run.options import resolve
 from rfga.engine.run.pretrained import model_folder
+from rfga.engine.run.weights_file import weights_fingerprint
 from rfga.engine.runtime.devices import pick_device
 from rfga.engine.thresholds.threshold import Threshold, run_threshold
 from rfga.geometry.box_evidence import box_evidence, find_boxes
@@ -128,6 +128,7 @@ class Localizer:
         device: str = "auto",
         normalisation: str | None = None,
         maps_from: str | None = None,
+        threshold: str = "auto",
     ) -> Localizer:
         """The model of a run folder; no code in it is run.
 
@@ -136,18 +137,19 @@ class Localizer:
             device: auto, cpu, cuda or mps.
             normalisation: of score maps, instead of the one in the run's settings.
             maps_from: name of a post-hoc way to read maps, instead of the method's own.
+            threshold: a number, instead of the one that the run knows.
 
         Raises:
             UserError: the folder is no finished run, or is damaged; no such maps, or the library that reads
-                them is not installed.
+                them is not installed; no such threshold.
         """
         folder = RunFolder(Path(run))
         method, config = trained_method(folder)
         metrics, maps = folder.read_metrics(), maps_from or OWN_MAPS
         if normalisation is not None:
             config = TrainConfig.from_dict({**config.to_dict(), "normalisation": normalisation})
-        threshold = run_threshold(metrics, config.normalisation, maps)
-        loaded = cls(method, folder.read_classes(), config, threshold, pick_device(device), maps_from)
+        cut = run_threshold(metrics, config.normalisation, maps, threshold)
+        loaded = cls(method, folder.read_classes(), config, cut, pick_device(device), maps_from)
         loaded.confidence = run_confidence(metrics, config.normalisation, maps)
         return loaded
 
@@ -283,17 +285,3 @@ class Localizer:
                 )
             )
         return made
-
-
-def weights_fingerprint(network: nn.Module) -> str:
-    """The same text for the same weights, another for any other.
-
-    Example:
-        >>> weights_fingerprint(nn.Identity()) == weights_fingerprint(nn.Linear(1, 1))
-        False
-    """
-    digest = hashlib.blake2b(digest_size=16)
-    for name, value in network.state_dict().items():
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()

@@ -102,17 +102,17 @@ def write_files(
     score_map, name = prediction.score_map, prediction.image_id
     if score_map is None:
         raise ValueError(f"expected the score map of {name}, found none: keep it until the files are written")
+    picture, map_place = place_below(out / "pictures", name, ".jpg"), place_below(out / "maps", name, ".npy")
+    mask_place = place_below(out / MASKS, name, ".png")
     pixels = cache(lambda: np.asarray(read_image(photograph)))  # decoded once, where it is needed
     if options.pictures:
-        picture = overlay(pixels(), score_map, prediction.boxes, None)
-        write_picture(place_below(out / "pictures", name, ".jpg"), picture)
+        write_picture(picture, overlay(pixels(), score_map, prediction.boxes, None))
     if options.maps:
-        place = place_below(out / "maps", name, ".npy")
-        with replacing(place, one_of_many=True) as temporary, temporary.open("wb") as stream:
+        with replacing(map_place, one_of_many=True) as temporary, temporary.open("wb") as stream:
             # In full precision, so that the metrics find the same boxes in the file as in the network.
             np.save(stream, score_map)
     if options.masks or refine:
         plain = mask_of(score_map, prediction.threshold, prediction.size_hw)
         mask = refine(pixels(), prediction) if refine else plain
-        with replacing(place_below(out / MASKS, name, ".png"), one_of_many=True) as temporary:
+        with replacing(mask_place, one_of_many=True) as temporary:
             Image.fromarray(mask).save(temporary, format="PNG")

@@ -12,6 +12,8 @@ from PIL import Image
 
 from rfga.data.images import read_image
 from rfga.engine.localizing.inputs import Photograph
+from rfga.engine.localizing.journal import Summary
+from rfga.engine.localizing.localizer import Localizer
 from rfga.output.review.page import THUMBNAIL_PIXELS, ReviewItem, photograph_confidence, write_review
 from rfga.types import ByteArray, Prediction, UserError
 from rfga.untrusted import fitting
@@ -22,10 +24,10 @@ REVIEW_NAME = "review.html"
 def write_review_sheet(
     predictions: Iterable[Prediction],
     photographs: Sequence[Photograph],
-    classes: Sequence[str],
+    localizer: Localizer,
     out: Path,
     most: int,
-    facts: Sequence[tuple[str, str]],
+    summary: Summary,
 ) -> Path:
     """Write ``review.html`` into a folder of ``localize``: the worst photographs, the worst of them first.
 
@@ -34,10 +36,10 @@ def write_review_sheet(
     Args:
         predictions: read once, one at a time.
         photographs: with their files, at least those of the predictions.
-        classes: names by index.
+        localizer: that found the boxes.
         out: the folder; what lies in its ``pictures`` is shown as heat maps.
         most: photographs on the sheet.
-        facts: name and value of what the page says of the run.
+        summary: of the run.
 
     Raises:
         UserError: the page cannot be written.
@@ -49,15 +51,24 @@ def write_review_sheet(
     items = [
         ReviewItem(
             prediction=found,
-            class_name=classes[found.label],
+            class_name=localizer.classes[found.label],
             photograph=partial(_photograph, paths[found.image_id]),
             heated=partial(_picture, out / "pictures" / fitting(found.image_id, ".jpg")),
         )
         for found in worst
     ]
     path = out / REVIEW_NAME
-    write_review(path, items, counted.total, facts)
+    write_review(path, items, counted.total, _facts(localizer, summary))
     return path
+
+
+def _facts(localizer: Localizer, summary: Summary) -> list[tuple[str, str]]:
+    """Name and value of what the page says of the run."""
+    threshold = f"{localizer.threshold.value:.3g} ({localizer.threshold.source})"
+    looked = ", looked at twice" if localizer.second_looks else ""
+    facts = [("threshold", threshold), ("confidence", localizer.confidence.source + looked)]
+    facts += [("without a box", str(summary.without_box)), ("failed", str(len(summary.failed)))]
+    return facts + [(f"warning {text}", str(count)) for text, count in summary.warnings.items()]
 
 
 class _Counted:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Semaphore
@@ -28,10 +28,13 @@ from rfga.data.spelling import class_key
 from rfga.data.transforms import eval_transform
 from rfga.data.truth.given import Given
 from rfga.engine.localizing.inputs import Photograph
+from rfga.engine.localizing.journal import Journal
 from rfga.engine.localizing.localizer import Localizer
 from rfga.engine.run.config import OWN_MAPS
 from rfga.engine.runtime.devices import pick_workers, threads
 from rfga.engine.runtime.machine import Runtime
+from rfga.engine.runtime.progress import Meter
+from rfga.engine.runtime.reading import reading_explained
 from rfga.files import StorageError
 from rfga.types import Prediction, UserError
 
@@ -114,6 +117,26 @@ class Stream:
     write: Callable[[Prediction, Path], None]
     batch_size: int
     max_boxes: int
+
+    def follow(self, todo: Sequence[Todo], journal: Journal, runtime: Runtime) -> None:
+        """Enter into the journal what becomes of the photographs, in their order.
+
+        Raises:
+            UserError: a process that reads photographs died.
+        """
+        waiting = sum(not item.done for item in todo)
+        with (
+            Meter("localizing", waiting, quiet=runtime.quiet) as meter,
+            reading_explained(),
+            closing(self.run(todo, runtime)) as batches,
+        ):
+            for outcomes in batches:
+                for outcome in outcomes:
+                    if outcome.prediction is None:
+                        journal.failed(outcome.image_id, outcome.reason)
+                    else:
+                        journal.add(outcome.prediction)
+                meter.advance(len(outcomes) * runtime.processes.world)
 
     def run(self, todo: Sequence[Todo], runtime: Runtime) -> Generator[list[Outcome], None, None]:
         """What becomes of every photograph that is not done, batch after batch in the order of ``todo``.

@@ -35,7 +35,7 @@ class TrainConfig:
         backbone: a benchmark variant or the name of any timm network.
         weights: imagenet, none, or a local safetensors or pth file.
         image_size: side in pixels of the square that the network sees.
-        output_stride: pixels of the image per pixel of the score map.
+        output_stride: pixels of the image per pixel of the score map; by default 16, or a transformer's own.
         choose_size: a method that learns by passes chooses the side itself, among once, 1.5 times and twice
             image_size, by how well seeds are predicted.
         normalisation: of score maps; auto is minmax, or none where a method's maps are shares already.
@@ -70,7 +70,7 @@ class TrainConfig:
     backbone: str = "resnet50"
     weights: str = "imagenet"
     image_size: int = 224
-    output_stride: int = 16
+    output_stride: int | None = None
     choose_size: bool = False
     normalisation: Literal["auto", "minmax", "max", "pas", "ivr", "none"] = "auto"
     epochs: int = field(default=10, metadata={"group": "learning"})
@@ -110,7 +110,7 @@ class TrainConfig:
         twice = self.foreground and self.method in SHARES_OF_OBJECT
         _require(self, "foreground", not twice, f"off for the method {self.method}, which has it already")
         for name in ("epochs", "image_size", "output_stride", "batch_size"):
-            _require(self, name, getattr(self, name) >= 1, "at least 1")
+            _require(self, name, getattr(self, name) is None or getattr(self, name) >= 1, "at least 1")
         _require(self, "image_size", self.image_size <= MOST_SIDE_PIXELS, f"at most {MOST_SIDE_PIXELS}")
         for name in ("lr", "new_lr_factor"):
             _require(self, name, 0 < getattr(self, name) < inf, "above 0 and finite")

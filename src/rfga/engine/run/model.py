@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from rfga.backbones.base import Backbone
-from rfga.backbones.build import build_backbone
+from rfga.backbones.build import IMAGENET, NONE, build_backbone
 from rfga.backbones.probe import InputSettings
+from rfga.backbones.timm_network import weights_licence
 from rfga.engine.run.config import TrainConfig
 from rfga.engine.run.folder import RunFolder
 from rfga.engine.run.options import options_of, resolve, typed_options
@@ -85,6 +86,7 @@ def build_on_backbone(
         try:
             if backbone is None:
                 backbone = _backbone(config, photographs)
+                backbone.layout.require_sides((config.image_size, config.image_size))
             if config.weights != "none":
                 # Reading weights may draw any number of random values, to try out input settings.
                 torch.manual_seed(config.seed)
@@ -139,13 +141,31 @@ def _backbone(config: TrainConfig, photographs: Tensor | None) -> Backbone:
     )
 
 
+def licence_of(config: TrainConfig) -> str:
+    """What is known of the licence of the weights that a network starts from.
+
+    Example:
+        >>> licence_of(TrainConfig(backbone="vit_small_patch14_dinov2"))
+        'weights: vit_small_patch14_dinov2.lvd142m of timm, licence as timm states it: apache-2.0'
+    """
+    if config.weights == NONE:
+        return "weights: random"
+    known = weights_licence(config.backbone)
+    stated = f"licence as timm states it: {known[1]}" if known else "licence: that of their source"
+    if config.weights == IMAGENET:
+        return f"weights: {known[0] if known else config.backbone} of timm, {stated}"
+    return "weights: a file, licence: that of where it comes from" + (
+        f" (of {known[0]}, timm states {known[1]})" if known else ""
+    )
+
+
 def normalised(pixels: Tensor, backbone: Backbone) -> Tensor:
     """Bytes (B, 3, H, W) as the backbone wants them: float, scaled by its mean and deviation, channels last.
 
     What is no bytes, such as features that were computed before, has been prepared already.
 
     Example:
-        >>> from rfga.backbones.build import build_backbone
+        >>> from rfga.backbones.build import IMAGENET, NONE, build_backbone
         >>> normalised(torch.zeros(1, 3, 8, 8, dtype=torch.uint8), build_backbone("resnet18")).dtype
         torch.float32
     """

@@ -27,10 +27,15 @@ class Threshold:
     )
 
 
-def run_threshold(metrics: Mapping[str, Any], normalisation: str, maps: str = OWN_MAPS) -> Threshold:
-    """The threshold that a run knows for such maps, normalised so.
+def run_threshold(
+    metrics: Mapping[str, Any], normalisation: str, maps: str = OWN_MAPS, wanted: str = "auto"
+) -> Threshold:
+    """The threshold that a run knows for such maps, normalised so, unless another one is wanted.
 
     In this order: chosen on boxes of the validation split, estimated without any box, the fixed default.
+
+    Raises:
+        UserError: see ``parse_threshold``.
 
     Example:
         >>> run_threshold({}, "minmax")
@@ -38,6 +43,9 @@ def run_threshold(metrics: Mapping[str, Any], normalisation: str, maps: str = OW
         >>> run_threshold({"label_free": {"minmax": {"threshold": 0.26}}}, "minmax")
         Threshold(value=0.26, source='label-free')
     """
+    given = parse_threshold(wanted)
+    if given is not None:
+        return Threshold(given, FIXED)
     chosen = val_thresholds(metrics, normalisation, maps)
     if chosen is not None:
         return Threshold(float(chosen["largest"]["0.5"]), VAL)

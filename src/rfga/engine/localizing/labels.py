@@ -1,13 +1,15 @@
-"""Files of labels: which class to look for in each photograph, as tables that people and programs write."""
+"""The class to box in each photograph: of its folder, of a file of labels, or the most probable one."""
 
 from __future__ import annotations
 
 import csv
-import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from rfga.data.spelling import class_key, nearly_same, path_key
+from rfga.engine.localizing.inputs import Photograph, place, read_lines
 from rfga.types import UserError
 
 _DELIMITERS = (",", ";", "\t")
@@ -15,6 +17,54 @@ _IMAGE = ("image", "image_id", "id", "file", "filename", "file_name", "path", "p
 _CLASS = ("class", "class_name", "label", "category")
 
 Rows = list[tuple[int, list[str]]]  # numbers of lines, from 1, with their cells
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The classes that are boxed."""
+
+    indices: list[int | None]  # of each photograph; None stands for the most probable one
+    class_from: dict[str, int]  # folder, file or predicted -> how many have theirs from there
+    notes: tuple[str, ...] = ()  # what is not as expected and yet no error
+
+
+def choose_labels(photographs: Sequence[Photograph], wanted: str | None, classes: Sequence[str]) -> Labels:
+    """The class to box in each photograph.
+
+    Args:
+        photographs: from ``find_photographs``.
+        wanted: "folder", "predicted", a file of labels, or None: of each photograph its folder's class where
+            it lies in a class folder, else the predicted one.
+        classes: names by index.
+
+    Raises:
+        UserError: a photograph has no class where one is needed.
+
+    Example:
+        >>> cat = Photograph("cat/a.jpg", Path("cat/a.jpg"), "cat")
+        >>> choose_labels([cat, Photograph("b.jpg", Path("b.jpg"), None)], None, ["bat", "cat"])
+        Labels(indices=[1, None], class_from={'folder': 1, 'predicted': 1}, notes=())
+    """
+    source, remedy = "folder", f"put them into folders named {', '.join(list(classes)[:10])}"
+    notes: tuple[str, ...] = ()
+    if wanted == "predicted":
+        chosen: list[int | None] = [None] * len(photographs)
+    elif wanted in (None, "folder"):
+        index = {name: i for i, name in enumerate(classes)}
+        chosen = [None if p.folder_class is None else index.get(p.folder_class) for p in photographs]
+    else:
+        given = LabelsFile(Path(wanted), classes)
+        chosen, notes = [given.of(p.image_id, p.path) for p in photographs], given.notes(len(photographs))
+        source, remedy = "file", f"add lines to {wanted}"
+    shown = [pair for pair in zip(photographs, chosen, strict=True) if not pair[0].is_empty]
+    without = [p.image_id for p, label in shown if label is None]
+    if without and wanted not in (None, "predicted"):
+        raise UserError(
+            f"expected a class for every photograph, found none for {len(without)} (first {without[0]}): "
+            f"use --labels predicted, or {remedy}"
+        )
+    counts = Counter("predicted" if label is None else source for _, label in shown)
+    return Labels(chosen, dict(sorted(counts.items())), notes)
 
 
 def read_labels(file: Path, classes: Sequence[str]) -> dict[str, int]:
@@ -32,10 +82,10 @@ def read_labels(file: Path, classes: Sequence[str]) -> dict[str, int]:
             f"expected --labels folder, predicted or a file, found nothing at {file}: check the path"
         )
     lines, errors = read_lines(file), []
-    index = {class_key(name): i for i, name in enumerate(classes)}
     for delimiter in _DELIMITERS:
         try:
-            return _labels(_rows(lines, delimiter, file), file, index)
+            rows = _rows(lines, delimiter, file)
+            return _labels(rows, file, {class_key(name): i for i, name in enumerate(classes)})
         except UserError as error:
             errors.append((any(delimiter in line for line in lines), error))
     raise next((error for fits, error in errors if fits), errors[0][1])
@@ -53,40 +103,27 @@ class LabelsFile:
     """
 
     def __init__(self, file: Path, classes: Sequence[str]) -> None:
-        self.file = file
+        self.file, self._asked = file, set[str]()
         read = read_labels(file, classes)
-        self._by_name = {path_key(name): label for name, label in read.items()}
-        self._places = {name: path_key(place(file.parent / name)) for name in read}
-        self._by_place = {self._places[name]: label for name, label in read.items()}
+        self._keys = {name: (path_key(name), path_key(place(file.parent / name))) for name in read}
+        self._by_name = {self._keys[name][0]: label for name, label in read.items()}
+        self._by_place = {self._keys[name][1]: label for name, label in read.items()}
 
     def of(self, image_id: str, path: Path) -> int | None:
         """The class index of a photograph; None where no line names it."""
-        found = self._by_name.get(path_key(image_id))
-        return self._by_place.get(path_key(place(path))) if found is None else found
+        name, where = path_key(image_id), path_key(place(path))
+        self._asked.update((name, where))
+        return self._by_name.get(name, self._by_place.get(where))
 
-    def unused(self, photographs: Iterable[tuple[str, Path]]) -> list[str]:
-        """What the file names, and none of these photographs (id and path) is."""
-        keys = {key for name, path in photographs for key in (path_key(name), path_key(place(path)))}
-        return [name for name, where in self._places.items() if keys.isdisjoint((path_key(name), where))]
-
-
-def place(path: Path) -> str:
-    """Where ``path`` is, in one spelling, without following links."""
-    return os.path.normpath(path.absolute())
-
-
-def read_lines(file: Path) -> list[str]:
-    """The lines of a text.
-
-    Raises:
-        UserError: it cannot be read as UTF-8.
-    """
-    try:
-        return file.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"expected a list in UTF-8, found {file} unreadable ({error}): save it as UTF-8"
-        ) from error
+    def notes(self, asked: int) -> tuple[str, ...]:
+        """How many lines name none of the photographs that were asked for, if there are any."""
+        unused = [name for name, keys in self._keys.items() if self._asked.isdisjoint(keys)]
+        if not unused:
+            return ()
+        return (
+            f"expected lines of photographs in {self.file}, found {len(unused)} that name none of these "
+            f"{asked} (first {unused[0]}): they are passed over",
+        )
 
 
 def _rows(lines: Sequence[str], delimiter: str, file: Path) -> Rows:
