@@ -30,6 +30,8 @@ LEVEL = 0.3
 """Where places begin to be object: least squares say 0; a bit above, boxes were better (docs/research)."""
 SHARPNESS = 3.0
 """A logistic function of so many times a discriminant's values makes the next round's seeds."""
+SAME = 1e-3
+"""Of their values: maps that differ by less from place to place say nothing; their noise is not raised."""
 _SECOND, _EMPTY = "seeding.backbone.", "background."
 FOLDS, MANY_CLASSES = 5, 100
 """Parts of which one is left out in turn; of more classes there are two, so that the sums stay small."""
@@ -160,13 +162,13 @@ class Foreground(Method):
         return values.reshape(*values.shape[:2], *grid_hw)
 
     def _agreed(self, values: Tensor, maps: Tensor, stages: Sequence[Tensor], images: Tensor) -> Tensor:
-        """Where all signs agree, for want of one to trust: class, norm of the last features, discriminant.
-
-        On ultrasound and steel each alone has fewer boxes right (docs/research/one-pass-log.md).
-        """
+        """Where all signs agree, for want of one to trust: class, norm of the last features, discriminant."""
         product = unit_range(torch.sigmoid(SHARPNESS * values))
         for signs in (maps, self._norms(images)):
-            product = product * unit_range(spread_along(signs, stages))
+            spread = spread_along(signs, stages)
+            low, high = spread.amin((-2, -1), keepdim=True), spread.amax((-2, -1), keepdim=True)
+            tells = high - low > SAME * torch.maximum(high.abs(), low.abs())
+            product = product * torch.where(tells, unit_range(spread), 1)
         return product
 
     def places(self, images: Tensor) -> tuple[Tensor, tuple[int, int]]:
