@@ -37,7 +37,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"thresholds"}),
     frozenset({"localizing"}),
     frozenset({"learning", "attention", "export", "serve"}),
-    frozenset({"evaluating"}),
+    frozenset({"evaluating", "reviewing"}),
     frozenset({"building"}),
     frozenset({"benchmark"}),
     frozenset({"ablation"}),

@@ -14,8 +14,7 @@ from rfga.backbones import BACKBONES
 from rfga.data import DATASETS
 from rfga.data.base import Dataset
 from rfga.methods import METHODS, POSTHOC
-from rfga.methods.base import Method
-from rfga.methods.posthoc import PostHoc
+from rfga.methods.base import MapReader, Method
 from rfga.metrics import METRICS
 from rfga.metrics.streaming import StreamedMetric
 from rfga.output.export.formats import FORMATS
@@ -43,7 +42,7 @@ REGISTRIES = {
 }
 CONTRACTS = {
     "METHODS": Method,
-    "POSTHOC": PostHoc,
+    "POSTHOC": MapReader,
     "DATASETS": Dataset,
     "METRICS": StreamedMetric,
     "BACKBONES": nn.Module,

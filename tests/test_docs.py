@@ -18,7 +18,7 @@ from jsonargparse import ArgumentParser
 from PIL import Image
 
 from rfga.cli.data import ACTIONS
-from rfga.cli.help import command_parser
+from rfga.cli.grammar.help import command_parser
 from rfga.cli.parser import COMMANDS, build_parser, module_of
 from rfga.types import Truth
 from tests.conftest import REPOSITORY

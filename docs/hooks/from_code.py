@@ -190,7 +190,7 @@ def commands() -> str:
     from jsonargparse import ArgumentParser
 
     from rfga.cli.data import ACTIONS
-    from rfga.cli.help import command_parser
+    from rfga.cli.grammar.help import command_parser
     from rfga.cli.parser import COMMANDS, module_of
 
     described: dict[str, tuple[str, str, Callable[[ArgumentParser], None]]] = {

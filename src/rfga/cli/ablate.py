@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser
 
-from rfga.cli import flags
-from rfga.cli.help import LEARNING, MEASURED, MOST_USED, into
+from rfga.cli.grammar import flags
+from rfga.cli.grammar.help import LEARNING, MEASURED, MOST_USED, into
 from rfga.cli.printing import print_table, say, tell
 from rfga.engine.ablation.variants import MECHANISMS
 from rfga.types import UserError

@@ -7,8 +7,8 @@ from typing import Any, get_args
 
 from jsonargparse import ArgumentParser
 
-from rfga.cli import flags
-from rfga.cli.help import MEASURED, METHOD, MOST_USED, into
+from rfga.cli.grammar import flags
+from rfga.cli.grammar.help import MEASURED, METHOD, MOST_USED, into
 from rfga.cli.printing import print_benchmark, say
 from rfga.engine.run.config import METHOD_NAMES, Normalisation
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
-from rfga.cli import flags
-from rfga.cli.help import METHOD, MOST_USED, WRITTEN, into
+from rfga.cli.grammar import flags
+from rfga.cli.grammar.help import METHOD, MOST_USED, WRITTEN, into
 from rfga.cli.printing import print_summary, print_table, say, tell, warn
 from rfga.engine.localizing.options import LocalizeOptions
 from rfga.engine.run.config import METHOD_NAMES

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from jsonargparse import ArgumentParser
 
-from rfga.cli import flags
-from rfga.cli.help import MACHINE, MOST_USED, WRITTEN, command_parser, into
+from rfga.cli.grammar import flags
+from rfga.cli.grammar.help import MACHINE, MOST_USED, WRITTEN, command_parser, into
 from rfga.cli.printing import print_table, say, tell
 from rfga.data.prepare import PREPARERS
 from rfga.types import SPLIT_ALIASES, SPLITS

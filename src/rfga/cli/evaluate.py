@@ -7,8 +7,8 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
-from rfga.cli import flags
-from rfga.cli.help import MOST_USED, into
+from rfga.cli.grammar import flags
+from rfga.cli.grammar.help import MOST_USED, into
 from rfga.cli.printing import print_metrics, say, tell
 from rfga.engine.evaluating.options import EvaluateCommand
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
-from rfga.cli import flags
-from rfga.cli.help import MOST_USED, into
+from rfga.cli.grammar import flags
+from rfga.cli.grammar.help import MOST_USED, into
 from rfga.cli.printing import print_some, print_summary, say
 from rfga.engine.localizing.options import LocalizeCommand, LocalizeOptions
 from rfga.output.export.formats import FORMATS

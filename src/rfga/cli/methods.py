@@ -6,7 +6,7 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
-from rfga.cli.help import MOST_USED, into
+from rfga.cli.grammar.help import MOST_USED, into
 from rfga.cli.printing import print_table
 from rfga.engine.run.config import METHOD_NAMES
 

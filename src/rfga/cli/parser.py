@@ -8,12 +8,13 @@ from types import ModuleType
 
 from jsonargparse import ArgumentParser
 
-from rfga.cli.help import Help, command_parser, shown
+from rfga.cli.grammar.help import Help, command_parser, shown
 from rfga.version import __version__
 
 COMMANDS = {
     "demo": "boxes on drawn birds, beside those of a plain class map",
     "build": "from class folders to a checked set of boxes, in one go",
+    "review": "correct boxes on a local page, the least sure first",
     "localize": "boxes for photographs",
     "train": "train on class folders of photographs",
     "evaluate": "measure a run on photographs whose boxes or masks are known",

@@ -18,8 +18,11 @@ METHODS = {
 }
 """Name of a method -> "module:Class". A new method is one file in this folder and one line here."""
 
-SHARES_OF_OBJECT = ("foreground",)
-"""Methods whose maps are shares of object in [0, 1], a half at their own level: they are not normalised."""
+SHARES_OF_OBJECT = ("foreground", "tokencut", "lost")
+"""Those whose maps are shares of object in [0, 1], a half at their own level: they are not normalised."""
+
+WITH_FOREGROUND = ("foreground",)
+"""Methods that have the foreground of the collection already, so that it is not put on top of them."""
 
 BY_PASSES = ("foreground", "ridge")
 """Methods that are solved from looks at the photographs, without epochs, learning rate or chance."""
@@ -33,5 +36,9 @@ POSTHOC = {
     "layercam": "rfga.methods.posthoc:LayerCAM",
     "scorecam": "rfga.methods.posthoc:ScoreCAM",
     "eigencam": "rfga.methods.posthoc:EigenCAM",
+    "bagcam": "rfga.methods.bagcam:BagCAMs",
+    "bagcam-middle": "rfga.methods.bagcam:MiddleBagCAMs",
+    "tokencut": "rfga.methods.tokencut:TokenCut",
+    "lost": "rfga.methods.lost:LOST",
 }
-"""Name of a way to read maps from any trained method -> "module:Class" (the extra grad-cam)."""
+"""Name of a way to read maps from any trained method -> "module:Class"; ``posthoc`` is the extra grad-cam."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rfga.backbones.base import Backbone
+from rfga.backbones.layout import KEYS
 
 Head = TypeVar("Head", nn.Linear, nn.Conv2d)
 
@@ -125,6 +127,43 @@ class Method(nn.Module, ABC):
         """Those that start from nothing: heads and attached layers."""
         pretrained = {id(p) for p in self.pretrained_parameters()}
         return [p for p in self.parameters() if id(p) not in pretrained]
+
+
+class MapReader(ABC):
+    """Reads maps from a trained method without any of its own; the logits are the method's.
+
+    The method is left as it was: its mode, its parameters and their gradients.
+
+    Args:
+        method: trained, of any kind.
+    """
+
+    def __init__(self, method: Method) -> None:
+        self.method = method
+
+    @abstractmethod
+    def localize(self, images: Tensor, labels: Tensor | None = None) -> ScoreMaps:
+        """Logits and maps of normalised ``images`` (B, 3, H, W), as ``Method.localize`` gives them."""
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Within, the method is in evaluation mode."""
+        was_training = {module: module.training for module in self.method.modules()}
+        try:
+            self.method.eval()
+            yield
+        finally:
+            for module, mode in was_training.items():
+                module.training = mode
+
+    @torch.no_grad()
+    def logits_and_keys(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (B, K), and the last block's keys (B, C, h, w) or, without such, centred last features."""
+        backbone = self.method.backbone
+        with self.reading(), backbone.remembering():
+            logits = self.method.localize(images).logits
+            _, (keys,) = backbone.forward_places(images, [backbone.key_place])
+        return logits, keys if backbone.key_place == KEYS else keys - keys.mean((2, 3), keepdim=True)
 
 
 class ClassMapMethod(Method):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from rfga.backbones.base import Backbone
-from rfga.methods.base import Batch, Method, Pass, ScoreMaps, Sums, labels_or_top, unit_range
+from rfga.methods.base import Batch, MapReader, Method, Pass, ScoreMaps, Sums, labels_or_top, unit_range
 from rfga.methods.cam import RidgeCAM
 from rfga.nn.discriminants import Choice, choose, judged, mixed_sums
 from rfga.nn.foreground import (
@@ -88,6 +88,7 @@ class Foreground(Method):
     ) -> None:
         super().__init__(backbone, num_classes)
         self.seeding: Method = RidgeCAM(backbone, num_classes)
+        self.reader: MapReader | None = None  # of the seeding method, instead of its own maps
         self.kind, self.rounds, self.tighten = discriminant, rounds, tighten
         self.above, self.below = above, below
         self.seeds_from = "norm" if num_classes == 1 else seeds
@@ -134,7 +135,7 @@ class Foreground(Method):
         later = partial(self._add_seeds, later=True)
         own = (
             Pass("means", self._no_means, self._add_means, self._solve_means),
-            Pass("seeds", self._no_seeds, self._add_seeds, self._solve_seeds, judges_size=True),
+            Pass("seeds", self._no_seeds, self._add_seeds, self._solve_seeds, not self.has_epochs),
             *[Pass("more seeds", self._no_seeds, later, self._solve_later_seeds)] * (self.rounds - 1),
         )
         pairs = zip_longest(self.seeding.passes(), own)
@@ -166,8 +167,8 @@ class Foreground(Method):
         product = unit_range(torch.sigmoid(SHARPNESS * values))
         for signs in (maps, self._norms(images)):
             spread = spread_along(signs, stages)
-            low, high = spread.amin((-2, -1), keepdim=True), spread.amax((-2, -1), keepdim=True)
-            tells = high - low > SAME * torch.maximum(high.abs(), low.abs())
+            range_ = spread.amax((-2, -1), keepdim=True) - spread.amin((-2, -1), keepdim=True)
+            tells = range_ > SAME * spread.abs().amax((-2, -1), keepdim=True)
             product = product * torch.where(tells, unit_range(spread), 1)
         return product
 
@@ -213,10 +214,8 @@ class Foreground(Method):
         found = self.seeding.learned()
         if self.choice is None:
             return found
-        found |= {**self.choice._asdict(), "level": self.levels[0].item()}
-        if self.choice.doubtful:
-            found["doubt"] = self.choice.doubt
-        return found
+        doubt = {"doubt": self.choice.doubt} if self.choice.doubtful else {}
+        return {**found, **self.choice._asdict(), "level": self.levels[0].item(), **doubt}
 
     def _no_means(self) -> Sums:
         zeros = torch.zeros(len(self.means), dtype=torch.float64)
@@ -268,7 +267,8 @@ class Foreground(Method):
         """(B, 1, h, w): the classifier's of the given classes, or the features' norm."""
         if self.seeds_from == "norm":
             return self._norms(batch.images)
-        return self.seeding.localize(batch.images, batch.labels.clamp_min(0)).maps
+        labels = batch.labels.clamp_min(0)  # where there is no object, any
+        return (self.reader or self.seeding).localize(batch.images, labels).maps
 
     def _norms(self, images: Tensor) -> Tensor:
         norms: Tensor = torch.linalg.vector_norm(self.backbone(images), dim=1, keepdim=True)

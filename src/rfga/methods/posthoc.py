@@ -17,13 +17,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from rfga.methods.base import Method, ScoreMaps, labels_or_top
+from rfga.methods.base import MapReader, Method, ScoreMaps, labels_or_top
+from rfga.nn.gradients import released
 from rfga.types import UserError
 
 Float32Array = NDArray[np.float32]
 
 
-class PostHoc:
+class PostHoc(MapReader):
     """Reads maps from a trained method without any of its own; its logits are the method's.
 
     The features are those that the backbone returns, attached layers included. The method is left as it
@@ -46,7 +47,7 @@ class PostHoc:
                 f"expected the library grad-cam for post-hoc maps, found that it cannot be loaded ({error}): "
                 'pip install "rfga[grad-cam]"'
             ) from error
-        self.method = method
+        super().__init__(method)
         self._tool: Any = getattr(library, self.tool)
 
     def localize(self, images: Tensor, labels: Tensor | None = None) -> ScoreMaps:
@@ -60,17 +61,12 @@ class PostHoc:
             ValueError: labels of another shape or out of range; a method whose logits do not follow from
                 what its backbone returns.
         """
-        was_training = {module: module.training for module in self.method.modules()}
-        try:
-            self.method.eval()
+        with self.reading():
             features, logits = features_and_logits(self.method, images)
             chosen = labels_or_top(logits.detach(), labels)
             # No hooks: the library gets the features and gradients themselves.
             reader = self._tool(_Logits(self.method), target_layers=[])
             maps = [self._maps(reader, images, features, logits, column) for column in chosen.unbind(1)]
-        finally:
-            for module, mode in was_training.items():
-                module.training = mode
         return ScoreMaps(logits.detach(), torch.stack(maps, 1), chosen)
 
     def _maps(self, reader: Any, images: Tensor, features: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
@@ -211,8 +207,7 @@ class EigenCAM(PostHoc):
 def features_and_logits(method: Method, images: Tensor) -> tuple[Tensor, Tensor]:
     """The last features (B, C, h, w), and the logits (B, K) that gradients lead from back to them.
 
-    Nothing but ``localize`` is asked of the method: behind its backbone, gradients are switched on again, and
-    no parameter gets one.
+    Nothing but ``localize`` is asked of the method.
 
     Raises:
         ValueError: the logits do not follow from the features.
@@ -226,30 +221,7 @@ def features_and_logits(method: Method, images: Tensor) -> tuple[Tensor, Tensor]
         >>> torch.allclose(gradients[1, :, 2, 3], method.head.weight[1] / (4 * 6))
         True
     """
-    seen: list[Tensor] = []
-
-    def release(module: nn.Module, args: Any, out: Tensor) -> Tensor:
-        del module, args
-        torch.set_grad_enabled(True)
-        seen.append(out.detach().requires_grad_())
-        return seen[-1]
-
-    needed = {parameter: parameter.requires_grad for parameter in method.parameters()}
-    handle = method.backbone.register_forward_hook(release)
-    try:
-        method.requires_grad_(False)
-        with torch.set_grad_enabled(False):  # at its end the mode is as before, whatever was switched within
-            logits = method.localize(images).logits
-    finally:
-        handle.remove()
-        for parameter, wish in needed.items():
-            parameter.requires_grad_(wish)
-    if not (seen and logits.requires_grad):
-        raise ValueError(
-            "expected logits that follow from the backbone's features, found that those of "
-            f"{type(method).__name__} do not: take its own maps"
-        )
-    return seen[-1], logits
+    return released(method, method.backbone, lambda: method.localize(images).logits)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from rfga.engine.learning.data import corrections_fingerprint
 from rfga.engine.learning.train import train
 from rfga.engine.run.config import RunPolicy, TrainConfig
 from rfga.engine.run.folder import RunFolder
+from rfga.engine.run.options import groups_of
 from rfga.engine.run.recipe_result import followed_recipe, recipe_record
 from rfga.engine.run.recipes import Recipe, read_recipe
 from rfga.engine.runtime.joining import joined
@@ -27,10 +28,7 @@ from rfga.files import claimed
 from rfga.methods import BY_PASSES, SHARES_OF_OBJECT
 from rfga.types import BACKGROUND_FOLDERS, SPLITS, UserError
 
-OF_EPOCHS = {
-    *("epochs", "lr", "new_lr_factor", "fast_layers", "momentum", "nesterov", "weight_decay", "schedule"),
-    *("milestones", "warmup_epochs", "freeze_backbone", "crop", "min_scale", "flip", "compile", "seed"),
-}
+OF_EPOCHS = {name for name, group in groups_of(TrainConfig).items() if group == "learning by epochs"}
 """Settings of learning by steps, without meaning for a method that is solved."""
 
 

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Sampler
 from torch.utils.data import Dataset as TorchDataset
 
 from rfga.data.base import Dataset
-from rfga.data.checks.readable import readable_samples, require_trainable, unreadable_images
+from rfga.data.checks.readable import look_at_each, readable_samples, require_trainable
 from rfga.data.samples import few_of_each, without
 from rfga.data.transforms import Augmentation, EpochSampler, SampleImages
 from rfga.data.truth.given import Given
@@ -103,9 +103,19 @@ def readable_background(dataset: Dataset, runtime: Runtime) -> Sequence[Sample]:
     samples = dataset.background("train")
     if not samples:
         return ()
-    unreadable = runtime.processes.agree(
-        lambda: [(sample.image_id, why) for sample, why in unreadable_images(samples, dataset.check)]
-    )
+
+    def fault(sample: Sample) -> str | None:
+        try:
+            dataset.check(sample)
+        except UserError as error:
+            return str(error)
+        return None
+
+    def look() -> list[tuple[str, str]]:
+        faults = zip(samples, look_at_each(samples, fault), strict=True)
+        return [(sample.image_id, why) for sample, why in faults if why is not None]
+
+    unreadable = runtime.processes.agree(look)
     for name, reason in unreadable[:SKIPPED_SHOWN]:
         announcer(runtime.quiet)(f"skipped {name}: {reason}")
     lost = {name for name, _ in unreadable}

@@ -125,7 +125,7 @@ class Passes:
         looks = list(self.method.passes())
         for index, passes in enumerate(looks):
             judged = any(one.judges_size for one in passes)
-            if judged and self.config.choose_size and not self.method.has_epochs:
+            if judged and self.config.choose_size:
                 chosen, before = self._choose_size(passes), self.config.image_size
                 self._settle(chosen)
                 if chosen != before:

@@ -82,6 +82,17 @@ def given_fingerprint(photographs: Sequence[Photograph]) -> str | None:
     return hashlib.sha256(repr(told).encode(errors="replace")).hexdigest()[:16] if told else None
 
 
+def folders_of(photographs: Sequence[Photograph]) -> list[str]:
+    """The folders that the photographs' ids are relative to, as whole paths; most often there is one.
+
+    Example:
+        >>> folders_of([Photograph("cat/a.jpg", Path("/photos/cat/a.jpg"), "cat")])
+        ['/photos']
+    """
+    ends = ((photograph.path.absolute().as_posix(), f"/{photograph.image_id}") for photograph in photographs)
+    return sorted({path.removesuffix(end) or "/" for path, end in ends if path.endswith(end)})
+
+
 def shorter_names(image_ids: Sequence[str]) -> dict[str, str]:
     """The pictures of photographs whose names leave no room for an ending."""
     pictures = ((name, fitting(name, ".jpg")) for name in image_ids)

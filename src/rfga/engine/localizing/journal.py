@@ -141,7 +141,7 @@ class Journal:
                 if image_id not in self:
                     continue
                 lines.seek(self._begins[self._numbers[image_id]])
-                yield _prediction(json.loads(lines.readline()))
+                yield prediction_of(json.loads(lines.readline()))
 
     def take_parts(self) -> None:
         """Take over the parts of processes that have all done, in the order of the photographs."""
@@ -277,7 +277,8 @@ def summary_of(journal: Journal, ids: Sequence[str], before: Sequence[bool]) -> 
     )
 
 
-def _prediction(held: dict[str, Any]) -> Prediction:
+def prediction_of(held: dict[str, Any]) -> Prediction:
+    """The prediction that a line of a journal holds."""
     box_labels = held.get("box_labels")
     return Prediction(
         image_id=held["id"],

@@ -14,6 +14,7 @@ from rfga.engine.localizing.estimate import estimated_for
 from rfga.engine.localizing.inputs import (
     Photograph,
     find_photographs,
+    folders_of,
     given_fingerprint,
     input_notes,
     shorter_names,
@@ -22,7 +23,7 @@ from rfga.engine.localizing.journal import Summary, begin_journal, summary_of
 from rfga.engine.localizing.labels import Labels, choose_labels
 from rfga.engine.localizing.localizer import Localizer
 from rfga.engine.localizing.options import LocalizeCommand, LocalizeOptions
-from rfga.engine.localizing.output import prepared_output, write_files
+from rfga.engine.localizing.output import SUMMARY_NAME, prepared_output, write_files
 from rfga.engine.localizing.refiners import NO_REFINER, load_refiner
 from rfga.engine.localizing.review_sheet import write_review_sheet
 from rfga.engine.localizing.stream import Stream, Todo
@@ -154,7 +155,8 @@ def _localize_labelled(
                 write_review_sheet(
                     journal.predictions(ids), photographs, localizer, out, options.review, summary
                 )
-            write_json(out / "summary.json", {**asdict(summary), "settings": settings})
+            about = {"settings": settings, "classes": localizer.classes, "folders": folders_of(photographs)}
+            write_json(out / SUMMARY_NAME, {**asdict(summary), **about})
     return summary
 
 

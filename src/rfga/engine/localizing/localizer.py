@@ -39,8 +39,7 @@ from rfga.geometry.boxes import boxes_from_pixels, scale_boxes
 from rfga.geometry.levelsets import component_boxes
 from rfga.geometry.maps import EVAL_SIZE_HW, score_maps
 from rfga.methods import POSTHOC
-from rfga.methods.base import Method
-from rfga.methods.posthoc import PostHoc
+from rfga.methods.base import MapReader, Method
 from rfga.types import FloatArray, IntArray, Prediction
 
 SEVERAL = "several objects?"
@@ -116,7 +115,7 @@ class Localizer:
         self.classes, self.config, self.threshold = classes, config, threshold
         self.maps = maps_from or OWN_MAPS
         self.confidence, self.second_looks = DEFAULT, 0  # how many boxes of a photograph are looked at twice
-        self._reader: Method | PostHoc = self.method
+        self._reader: Method | MapReader = self.method
         if maps_from is not None:
             self._reader = resolve(POSTHOC, maps_from, "kind of maps")(self.method)
 
@@ -146,8 +145,7 @@ class Localizer:
         folder = RunFolder(Path(run))
         method, config = trained_method(folder)
         metrics, maps = folder.read_metrics(), maps_from or OWN_MAPS
-        if normalisation is not None:
-            config = TrainConfig.from_dict({**config.to_dict(), "normalisation": normalisation})
+        config = config.read_as(normalisation, maps)
         cut = run_threshold(metrics, config.normalisation, maps, threshold)
         loaded = cls(method, folder.read_classes(), config, cut, pick_device(device), maps_from)
         loaded.confidence = run_confidence(metrics, config.normalisation, maps)

@@ -27,8 +27,10 @@ from rfga.output.pictures import overlay, write_picture
 from rfga.types import Prediction, UserError
 from rfga.untrusted import place_below
 
+SUMMARY_NAME = "summary.json"
+
 # The journal comes last, for it is the sign by which the folder is known.
-_OUTPUTS = ("summary.json", "pictures", "maps", MASKS, REVIEW_NAME, FILE_NAME)
+_OUTPUTS = (SUMMARY_NAME, "pictures", "maps", MASKS, REVIEW_NAME, FILE_NAME)
 
 
 @contextmanager

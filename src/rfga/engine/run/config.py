@@ -10,11 +10,12 @@ from typing import Any, Literal, get_args
 
 from rfga.engine.run.options import typed_options
 from rfga.engine.runtime.machine import Precision
-from rfga.methods import METHODS, POSTHOC, SHARES_OF_OBJECT
+from rfga.methods import BY_PASSES, METHODS, POSTHOC, SHARES_OF_OBJECT, WITH_FOREGROUND
 from rfga.types import UserError
 
 METHOD_NAMES = tuple(METHODS)
 POSTHOC_NAMES = tuple(POSTHOC)
+SOLVED_METHODS = tuple(BY_PASSES)
 MOST_SIDE_PIXELS = 4096  # of the square that the network sees: a batch of larger ones fits into no memory
 OWN_MAPS = "own"  # those of the method itself, beside the names above
 Normalisation = Literal["minmax", "max", "pas", "ivr", "none"]
@@ -32,6 +33,7 @@ class TrainConfig:
         method: name of the method (see: rfga methods).
         options: the method's own options.
         foreground: put the foreground of the collection on top of the method, its maps being the seeds.
+        seeds_from: with the foreground, read its seeds from the method in this way instead of its own maps.
         backbone: a benchmark variant or the name of any timm network.
         weights: imagenet, none, or a local safetensors or pth file.
         image_size: side in pixels of the square that the network sees.
@@ -39,9 +41,9 @@ class TrainConfig:
         choose_size: a method that learns by passes chooses the side itself, among once, 1.5 times and twice
             image_size, by how well seeds are predicted.
         normalisation: of score maps; auto is minmax, or none where a method's maps are shares already.
-        epochs: passes over the training photographs.
         train_per_class: train on that many photographs of each class at most, chosen by name; else on all.
         batch_size: photographs per step and device.
+        epochs: passes over the training photographs.
         lr: learning rate of the pretrained weights.
         new_lr_factor: how many times faster new layers learn.
         fast_layers: which weights these are, by the beginnings of their names; by default all new ones.
@@ -52,30 +54,31 @@ class TrainConfig:
         milestones: epochs after which the schedule step falls; by default at a third and two thirds.
         warmup_epochs: over how many epochs the learning rate rises from nothing.
         freeze_backbone: train new layers alone.
-        seed: of everything random.
         crop: benchmark (square of 256/224 of the size, random crop) or random-resized.
         min_scale: smallest part of the photograph that a random-resized crop shows.
         flip: mirror half of the training photographs.
+        compile: have torch.compile translate the backbone first; minutes more, and another last digit.
+        seed: of everything random.
         decode: full, or reduced: large JPEGs to train on are read at a part of their size, which is faster.
         pad_type: padding of the network, empty (symmetric) or same; by default found out.
         mean: of the colours in [0, 1]; by default found out.
         std: of the colours in [0, 1]; by default found out.
         precision: of the arithmetic; auto is bf16 where the device has it.
-        compile: have torch.compile translate the backbone first; minutes more, and another last digit.
     """
 
     method: str = field(default="rfga", metadata={"group": "network and method"})
     options: dict[str, Any] = field(default_factory=dict)
     foreground: bool = False
+    seeds_from: str | None = None
     backbone: str = "resnet50"
     weights: str = "imagenet"
     image_size: int = 224
     output_stride: int | None = None
     choose_size: bool = False
     normalisation: Literal["auto", "minmax", "max", "pas", "ivr", "none"] = "auto"
-    epochs: int = field(default=10, metadata={"group": "learning"})
-    train_per_class: int | None = None
+    train_per_class: int | None = field(default=None, metadata={"group": "learning"})
     batch_size: int = 32
+    epochs: int = field(default=10, metadata={"group": "learning by epochs"})
     lr: float = 0.001
     new_lr_factor: float = 10.0
     fast_layers: tuple[str, ...] | None = None
@@ -86,16 +89,16 @@ class TrainConfig:
     milestones: tuple[int, ...] | None = None
     warmup_epochs: float = 0.5
     freeze_backbone: bool = False
-    seed: int = 0
-    crop: CropKind = field(default="benchmark", metadata={"group": "reading photographs"})
+    crop: CropKind = "benchmark"
     min_scale: float = 0.5
     flip: bool = True
-    decode: Decoding = "reduced"
+    compile: bool = False
+    seed: int = 0
+    decode: Decoding = field(default="reduced", metadata={"group": "reading photographs"})
     pad_type: str | None = None
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None
     precision: Precision = field(default="auto", metadata={"group": "machine"})
-    compile: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot work before anything is written.
@@ -107,8 +110,10 @@ class TrainConfig:
         if self.normalisation == "auto":
             own: Normalisation = "none" if self.foreground or self.method in SHARES_OF_OBJECT else "minmax"
             object.__setattr__(self, "normalisation", own)
-        twice = self.foreground and self.method in SHARES_OF_OBJECT
+        twice = self.foreground and self.method in WITH_FOREGROUND
         _require(self, "foreground", not twice, f"off for the method {self.method}, which has it already")
+        known = self.seeds_from is None or (self.foreground and self.seeds_from in POSTHOC_NAMES)
+        _require(self, "seeds_from", known, f"out of {', '.join(POSTHOC_NAMES)}, together with --foreground")
         for name in ("epochs", "image_size", "output_stride", "batch_size"):
             _require(self, name, getattr(self, name) is None or getattr(self, name) >= 1, "at least 1")
         _require(self, "image_size", self.image_size <= MOST_SIDE_PIXELS, f"at most {MOST_SIDE_PIXELS}")
@@ -128,6 +133,13 @@ class TrainConfig:
             _require(self, "milestones", rising, "rising, from 1")
             steps = self.schedule == "step" or not self.milestones
             _require(self, "schedule", steps, "step, to which milestones belong")
+
+    def read_as(self, normalisation: str | None, maps: str) -> TrainConfig:
+        """The same settings for the method's own maps or others, normalised as asked or as suits them."""
+        if normalisation is None and maps != OWN_MAPS:
+            other = "minmax" if self.normalisation == "none" else self.normalisation
+            normalisation = "none" if maps in SHARES_OF_OBJECT else other
+        return TrainConfig.from_dict({**self.to_dict(), "normalisation": normalisation or self.normalisation})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for YAML."""

@@ -16,7 +16,7 @@ from rfga.backbones.timm_network import weights_licence
 from rfga.engine.run.config import TrainConfig
 from rfga.engine.run.folder import RunFolder
 from rfga.engine.run.options import options_of, resolve, typed_options
-from rfga.methods import METHODS
+from rfga.methods import METHODS, POSTHOC
 from rfga.methods.base import Method
 from rfga.methods.foreground import Foreground
 from rfga.types import UserError
@@ -63,7 +63,12 @@ def build_method(
 
     def make(backbone: Backbone) -> Method:
         built: Method = method(backbone, num_classes, **options)
-        return Foreground.over(built) if config.foreground else built
+        if not config.foreground:
+            return built
+        over = Foreground.over(built)
+        if config.seeds_from is not None:
+            over.reader = resolve(POSTHOC, config.seeds_from, "kind of maps")(built)
+        return over
 
     return build_on_backbone(config, make, photographs, backbone)
 
@@ -104,7 +109,7 @@ def trained_method(run: RunFolder) -> tuple[Method, TrainConfig]:
     config, _ = run.read_config()
     weights, classes = run.read_model(), run.read_classes()
     try:
-        method = build_method(replace(config, weights="none"), len(classes))
+        method = build_method(replace(config, weights="none", seeds_from=None), len(classes))
     except UserError:
         raise
     except Exception as error:  # a width below 0 or beyond memory is told by whatever layer meets it first

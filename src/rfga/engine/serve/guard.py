@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -96,16 +96,13 @@ class Guard:
         if scope["path"] == "/":
             await self._page(scope, receive, send)
         else:
-            await self.app(scope, receive, _with_headers(send))
+            await self.app(scope, receive, with_headers(send, _HEADERS))
 
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:
         """Status and sentence for a request that is not let through."""
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        host = headers.get("host", "")
-        if is_loopback(self.host) and not is_loopback(_without_port(host)):
-            return 403, "expected a request for this machine, found another host name: open 127.0.0.1"
-        if "origin" in headers and headers["origin"].partition("://")[2] != host:
-            return 403, "expected a request of this page, found one of another: open the page itself"
+        headers = headers_of(scope)
+        if sentence := from_elsewhere(headers, self.host):
+            return 403, sentence
         path, method = scope["path"], scope["method"]
         if not self._is_open(path, method):
             return 404, "expected an address of the page, found another: open /"
@@ -152,11 +149,35 @@ class Guard:
                 body = _EXTERNAL_META.sub(b"", bytes(whole))
                 headers = [h for h in start["headers"] if h[0].lower() != b"content-length"]
                 start["headers"] = [*headers, (b"content-length", str(len(body)).encode())]
-                send_on = _with_headers(send)
+                send_on = with_headers(send, _HEADERS)
                 await send_on(start)
                 await send_on({"type": "http.response.body", "body": body})
 
         await self.app(plain, receive, collect)
+
+
+def headers_of(scope: Scope) -> dict[str, str]:
+    """The headers of a request by their names in lower case."""
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+
+
+def from_elsewhere(headers: Mapping[str, str], listening: str) -> str:
+    """Why a request is not of the server's own pages; "" where it is.
+
+    Args:
+        headers: of the request.
+        listening: the host that the server listens at.
+
+    Example:
+        >>> from_elsewhere({"host": "127.0.0.1:7860", "origin": "https://elsewhere.org"}, "127.0.0.1")
+        'expected a request of this page, found one of another: open the page itself'
+    """
+    host = headers.get("host", "")
+    if is_loopback(listening) and not is_loopback(_without_port(host)):
+        return "expected a request for this machine, found another host name: open 127.0.0.1"
+    if "origin" in headers and headers["origin"].partition("://")[2] != host:
+        return "expected a request of this page, found one of another: open the page itself"
+    return ""
 
 
 def _paths(value: Any) -> Iterator[str]:
@@ -175,10 +196,12 @@ def _without_port(host: str) -> str:
     return host.rpartition(":")[0] if re.search(r":\d+$", host) and host != "::1" else host
 
 
-def _with_headers(send: Send) -> Send:
+def with_headers(send: Send, more: Mapping[str, str]) -> Send:
+    """Answers with further headers."""
+
     async def send_on(message: Message) -> None:
         if message["type"] == "http.response.start":
-            added = [(name.encode(), value.encode()) for name, value in _HEADERS.items()]
+            added = [(name.encode(), value.encode()) for name, value in more.items()]
             message = {**message, "headers": [*message.get("headers", []), *added]}
         await send(message)
 
@@ -207,6 +230,6 @@ def _again(body: bytes, receive: Receive) -> Receive:
 
 async def _answer(send: Send, status: int, sentence: str) -> None:
     headers = [(b"content-type", b"text/plain; charset=utf-8")]
-    send_on = _with_headers(send)
+    send_on = with_headers(send, _HEADERS)
     await send_on({"type": "http.response.start", "status": status, "headers": headers})
     await send_on({"type": "http.response.body", "body": sentence.encode()})

@@ -8,6 +8,7 @@ from typing import Any
 
 from rfga.engine.run.config import OWN_MAPS
 from rfga.engine.run.folder import RunFolder
+from rfga.methods import SHARES_OF_OBJECT
 from rfga.types import UserError
 
 POSTHOC_KEY = "posthoc"  # in metrics.json: what was measured of maps that are not the method's own
@@ -74,7 +75,7 @@ def threshold_sentence(threshold: Threshold, given: bool = False, normalisation:
     """
     why = "given by --threshold" if given else _WHY[threshold.source]
     if normalisation == "none":
-        own = "the discriminant's own level" if threshold.source == LABEL_FREE else why
+        own = "the maps' own level" if threshold.source == LABEL_FREE else why
         return f"boxes hold what is object by {threshold.value:.3g} or more ({threshold.source}: {own})"
     return f"boxes are cut at {threshold.value:.3g} of each map's maximum ({threshold.source}: {why})"
 
@@ -97,6 +98,8 @@ def val_thresholds(
 def label_free_estimate(metrics: Mapping[str, Any], normalisation: str, maps: str = OWN_MAPS) -> float | None:
     """What was estimated without boxes, if it was."""
     held = measured_of(metrics, maps).get(LABEL_FREE_KEY, {}).get(normalisation)
+    if held is None and normalisation == "none" and maps in SHARES_OF_OBJECT:
+        return FIXED_THRESHOLDS["none"]  # their own level
     return None if held is None else float(held["threshold"])
 
 

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, g
 from docstring_parser import parse as parse_docstring
 from jsonargparse import ArgumentParser
 
-from rfga.cli.help import METHOD, MOST_USED, WRITTEN, into
+from rfga.cli.grammar.help import METHOD, MOST_USED, WRITTEN, into
 from rfga.data import DATASETS
 from rfga.engine.evaluating.options import EvaluateCommand
 from rfga.engine.localizing.refiners import REFINER_NAMES
 from rfga.engine.run.config import METHOD_NAMES, POSTHOC_NAMES, RunPolicy, TrainConfig
+from rfga.engine.run.options import groups_of
 from rfga.engine.runtime.machine import Runtime
 from rfga.types import BACKGROUND_FOLDERS, SPLIT_ALIASES, SPLITS, UserError
 
@@ -34,6 +35,7 @@ TRUTH_HELP = (
 CHOICES: dict[str, tuple[str, ...]] = {
     "method": METHOD_NAMES,
     "maps_from": POSTHOC_NAMES,
+    "seeds_from": POSTHOC_NAMES,
     "refine": REFINER_NAMES,
     "split": (*SPLITS, *SPLIT_ALIASES),
 }
@@ -71,9 +73,9 @@ def add_options(
     documented = parse_docstring(kind.__doc__ or "").params
     meaning = {p.arg_name: " ".join((p.description or "").split()).rstrip(".") for p in documented}
     meaning |= said or {}
-    own = ""
+    groups = groups_of(kind)
     for option in fields(kind):
-        name, own = option.name, option.metadata.get("group", own)
+        name = option.name
         if name in without or (only and name not in only):
             continue
         default = (defaults or {}).get(name, None if option.default is MISSING else option.default)
@@ -83,7 +85,7 @@ def add_options(
             meaning[name] = (said or {}).get(name, f"do not {meaning[name]}")
         if "metavar" in option.metadata:
             more["metavar"] = option.metadata["metavar"]
-        into(command, group or own)(flag, help=meaning[name], **more)
+        into(command, group or groups[name])(flag, help=meaning[name], **more)
 
 
 def made(kind: type[Made], values: Mapping[str, Any], **known: Any) -> Made:

@@ -1,0 +1,1 @@
+"""What the flags of all commands are made of."""

@@ -1,0 +1,1 @@
+"""A person looks at boxes on a local page, and corrects them."""
