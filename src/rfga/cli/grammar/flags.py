@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     Made = TypeVar("Made", bound=DataclassInstance)
 
 DATA_HELP = (
-    "folder with train/CLASS/*.jpg and optionally val/CLASS/*.jpg, folder that rfga data prepare made, or "
-    f"NAME:FOLDER (NAME alone where it needs no files) with NAME out of {', '.join(DATASETS)}"
+    "folder with CLASS/*.jpg, or with train/CLASS/*.jpg and optionally val/CLASS/*.jpg; folder that "
+    "rfga data prepare made; or NAME:FOLDER (NAME alone where it needs no files) with NAME out of "
+    f"{', '.join(DATASETS)}"
 )
 TRUTH_HELP = (
     "COCO or Label Studio JSON, folder of Pascal VOC, of YOLO (with data.yaml) or of masks, or the "
