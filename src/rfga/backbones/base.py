@@ -119,10 +119,7 @@ class Backbone(nn.Module):
         cast("nn.ModuleList", self.attached[key]).append(layer)
 
     def forward(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """The last stage's features (B, C, h, w) of normalised ``images`` (B, 3, H, W).
-
-        In training, layers that draw random numbers take them from ``generator`` (by default torch's own).
-        """
+        """The last features (B, C, h, w) of normalised ``images``; ``generator`` is for layers that draw."""
         watch = self._watches.get(get_ident()) if self._watches else None
         if watch and watch.images is images and watch.maps is not None:
             return watch.maps
@@ -169,7 +166,9 @@ class Backbone(nn.Module):
             watch.asked.update(names)
             if not watch.seen.keys() >= set(names):
                 watch.images = None  # what is remembered does not tell of these places
-            return self(images, generator), [watch.seen[name] for name in names]
+            known = watch.maps if watch.images is images else None
+            last = self(images, generator) if known is None else known
+            return last, [watch.seen[name] for name in names]
 
     @contextmanager
     def _watched_here(self, *, remembers: bool) -> Iterator[Watch]:

@@ -147,18 +147,17 @@ class Foreground(Method):
         with self.backbone.remembering():
             found = self.seeding.localize(images, labels)
             stages = self._centred(images)
-        labels = labels_or_top(found.logits, labels)
-        values = self._values(stages, labels)
-        if self.in_doubt:
-            agreed = self._agreed(values, found.maps, stages, images)
-            return ScoreMaps(found.logits, unit_range(self.outlined(agreed, images)), labels)
+            labels = labels_or_top(found.logits, labels)
+            values = self._values(stages, labels)
+            if self.in_doubt:
+                agreed = self._agreed(values, found.maps, stages, images)
+                return ScoreMaps(found.logits, unit_range(self.outlined(agreed, images)), labels)
         maps = self.outlined(values, images)
         return ScoreMaps(found.logits, as_share(maps, self.levels[0]), labels)
 
     def _values(self, stages: Sequence[Tensor], labels: Tensor) -> Tensor:
         """(B, L, h, w): what the discriminants of some classes (B, L) say of every place."""
-        grid_hw = self._grid_hw(stages)
-        vectors = place_vectors(stages, grid_hw)
+        vectors = place_vectors(stages, grid_hw := self._grid_hw(stages))
         values = torch.einsum("bpd,bnd->bnp", vectors, self.discriminants[labels].to(vectors.dtype))
         return values.reshape(*values.shape[:2], *grid_hw)
 
@@ -271,7 +270,8 @@ class Foreground(Method):
         return (self.reader or self.seeding).localize(batch.images, labels).maps
 
     def _norms(self, images: Tensor) -> Tensor:
-        norms: Tensor = torch.linalg.vector_norm(self.backbone(images), dim=1, keepdim=True)
+        last, _ = self.backbone.forward_places(images, ())
+        norms: Tensor = torch.linalg.vector_norm(last, dim=1, keepdim=True)
         return norms
 
     def _solve_seeds(self, sums: Sums) -> None:
