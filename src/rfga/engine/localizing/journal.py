@@ -23,7 +23,7 @@ from rfga.engine.runtime.processes import Processes
 from rfga.files import replacing
 from rfga.types import Prediction, UserError
 
-FILE_NAME = ".journal.jsonl"
+FILE_NAME, SUMMARY_NAME = ".journal.jsonl", "summary.json"
 _PARTS = ".journal-*.jsonl"
 
 

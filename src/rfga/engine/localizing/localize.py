@@ -19,11 +19,11 @@ from rfga.engine.localizing.inputs import (
     input_notes,
     shorter_names,
 )
-from rfga.engine.localizing.journal import Summary, begin_journal, summary_of
+from rfga.engine.localizing.journal import SUMMARY_NAME, Summary, begin_journal, summary_of
 from rfga.engine.localizing.labels import Labels, choose_labels
 from rfga.engine.localizing.localizer import Localizer
 from rfga.engine.localizing.options import LocalizeCommand, LocalizeOptions
-from rfga.engine.localizing.output import SUMMARY_NAME, prepared_output, write_files
+from rfga.engine.localizing.output import prepared_output, write_files
 from rfga.engine.localizing.refiners import NO_REFINER, load_refiner
 from rfga.engine.localizing.review_sheet import write_review_sheet
 from rfga.engine.localizing.stream import Stream, Todo
