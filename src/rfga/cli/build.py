@@ -93,7 +93,7 @@ def _print(built: Any, values: dict[str, Any]) -> None:
     tell("look at first:")
     if built.findings:
         tell(f"- {built.check}: {built.out / 'check' / 'check.html'}")
-    tell(f"- the boxes of least confidence: {built.review}")
+    tell(f"- the boxes of least confidence: {built.review} (to correct them: rfga review {built.out})")
     for warning, count in summary.warnings.items():
         tell(f"- {count} photographs with the warning: {warning}")
     rows = [(name, f"{mean:.2f}", str(count)) for name, mean, count in built.least_sure]
