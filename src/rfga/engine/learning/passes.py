@@ -229,9 +229,9 @@ class Passes:
         folds = torch.tensor([fold_of(sample.image_id) for sample in samples])
         images = normalised(pixels.to(self.device, non_blocking=True), self.method.backbone)
         several = {
-            row: self.several[path]
-            for row, place in enumerate(positions.tolist())
-            if (path := look.samples[place].path) in self.several
+            row: self.several[sample.path]
+            for row, sample in enumerate(samples)
+            if sample.path in self.several
         }
         return Batch(images, labels.to(self.device), folds.to(self.device), several)
 
