@@ -16,7 +16,16 @@ from torch import Tensor
 
 from rfga.nn.self_similarity import Size, joined_features
 
-__all__ = ["SeedSums", "discriminant", "place_vectors", "seed_error", "seed_sums", "seeds"]
+__all__ = [
+    "SeedSums",
+    "as_share",
+    "background_sums",
+    "discriminant",
+    "place_vectors",
+    "seed_error",
+    "seed_sums",
+    "seeds",
+]
 
 FEATURE_SCALE = 10.0
 """Of the joined features, which have unit length, beside the constant 1."""
@@ -31,6 +40,12 @@ class SeedSums(NamedTuple):
     gram: Tensor  # (..., D, D) float64: weighted sum of x x'
     moment: Tensor  # (..., D): weighted sum of x t, t = +1 for object and -1 for background
     weight: Tensor  # (...): sum of the weights
+
+    @classmethod
+    def none(cls, groups: tuple[int, ...], size: int) -> SeedSums:
+        """Of no seed: zeros for each of ``groups``, of vectors of ``size`` numbers."""
+        shapes = ((*groups, size, size), (*groups, size), groups)
+        return cls(*(torch.zeros(shape, dtype=torch.float64) for shape in shapes))
 
     def over(self, *dims: int) -> SeedSums:
         """The sums over some of the leading dimensions, counted from the first."""
@@ -119,6 +134,21 @@ def seed_sums(vectors: Tensor, weights: Tensor, signs: Tensor) -> SeedSums:
     return SeedSums(weighted.T @ x, weighted.T @ t, w.sum())
 
 
+def background_sums(vectors: Tensor) -> SeedSums:
+    """The sums of photographs without any object: all places are background, of each photograph weighing 1.
+
+    Args:
+        vectors: (B, N, D) of ``place_vectors``.
+
+    Example:
+        >>> sums = background_sums(torch.tensor([[[2.0, 1.0], [4.0, 1.0]]]))
+        >>> sums.moment.tolist(), sums.weight.item()
+        ([-3.0, -1.0], 1.0)
+    """
+    signs = -torch.ones(vectors.shape[:2], dtype=torch.float64, device=vectors.device)
+    return seed_sums(vectors, -signs / vectors.shape[1], signs)
+
+
 def discriminant(sums: SeedSums, ridge: float = 0.01) -> Tensor:
     """R (..., D) that minimises the mean of w (x.r - t)^2 + ridge |r|^2; zeros where there are no seeds."""
     gram, moment, _ = _divided(sums)
@@ -137,6 +167,18 @@ def seed_error(r: Tensor, sums: SeedSums) -> Tensor:
     """
     squared = torch.einsum("...d,...de,...e->...", r, sums.gram, r)
     return squared - 2 * (r * sums.moment).sum(-1) + sums.weight
+
+
+def as_share(maps: Tensor, level: Tensor) -> Tensor:
+    """Values of a discriminant, in [-1, 1], as shares of object in [0, 1] that are a half at the level.
+
+    Example:
+        >>> as_share(torch.tensor([-1.0, 0.2, 0.6, 1.0]), torch.tensor(0.2))
+        tensor([0.0000, 0.5000, 0.7500, 1.0000])
+    """
+    above_level = maps - level
+    below, above = above_level / (1 + level), above_level / (1 - level)
+    return (0.5 + 0.5 * torch.where(above_level < 0, below, above)).clamp(0, 1)
 
 
 def _divided(sums: SeedSums) -> SeedSums:
