@@ -17,8 +17,8 @@ class TSCAM(Method):
     "TS-CAM: Token Semantic Coupled Attention Map for Weakly Supervised Object Localization",
     arXiv:2103.14862, section 3. A 3x3 convolution gives class maps of the last patch tokens, whose averages
     are the logits. A class's score map is its class map times the attention of the class token to the
-    patches, summed over all blocks (the mean of the heads). Of a network without a class token whose attention
-    can be computed, the maps are the class maps alone. Written from the paper.
+    patches, summed over all blocks (the mean of the heads). Of a network without a class token whose
+    attention can be computed, the maps are the class maps alone. Written from the paper.
 
     Args:
         backbone: a transformer of timm with a class token, for the maps of the paper.

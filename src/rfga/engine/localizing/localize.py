@@ -26,6 +26,7 @@ from rfga.engine.localizing.output import SUMMARY_NAME, prepared_output, write_f
 from rfga.engine.localizing.refiners import NO_REFINER, load_refiner
 from rfga.engine.localizing.review_sheet import write_review_sheet
 from rfga.engine.localizing.stream import Stream, Todo
+from rfga.engine.localizing.witness import Witness, load_witness
 from rfga.engine.run.config import RunPolicy
 from rfga.engine.run.options import resolve
 from rfga.engine.runtime.joining import joined
@@ -115,6 +116,7 @@ def _localize_labelled(
     policy: RunPolicy,
 ) -> Summary:
     refine = load_refiner(options.refine, options.sam_weights, localizer.device)
+    witness = load_witness(options.witness, options.witness_weights)
     writers = [resolve(FORMATS, name, "format") for name in options.formats]
     wanted = () if options.photographs == "none" else options.formats
     places = [resolve(PHOTOGRAPHS, name, "format") for name in wanted if name in PHOTOGRAPHS]
@@ -123,11 +125,12 @@ def _localize_labelled(
     known: dict[str, Any] = {
         "class_from": labels.class_from,
         "notes": (*labels.notes, *input_notes(photographs, localizer.classes, shorter)),
+        "witness": None if witness is None else witness.sentence,
         "shorter_names": shorter,
     }
     if options.second_look:
         localizer = localizer.with_second_look(options.max_boxes)
-    settings, processes = _settings(localizer, options), runtime.processes
+    settings, processes = _settings(localizer, options, witness), runtime.processes
     processes.require_same("photographs and settings", [*ids, json.dumps(settings)])
 
     with ExitStack() as claims:
@@ -138,7 +141,7 @@ def _localize_labelled(
         todo = [Todo(*item) for item in zip(photographs, labels.indices, before, strict=True)]
         with journal:
             write = partial(write_files, out=out, options=options, refine=refine)
-            stream = Stream(localizer, write, options.batch_size, options.max_boxes)
+            stream = Stream(localizer, write, options.batch_size, options.max_boxes, witness)
             stream.follow(todo, journal, runtime)
         processes.wait()
         summary = replace(processes.agree(lambda: summary_of(journal, ids, before)), **known)
@@ -157,7 +160,7 @@ def _localize_labelled(
     return summary
 
 
-def _settings(localizer: Localizer, options: LocalizeOptions) -> dict[str, Any]:
+def _settings(localizer: Localizer, options: LocalizeOptions, witness: Witness | None) -> dict[str, Any]:
     """What decides the output; it stands in summary.json, and a run that goes on must agree with it."""
     return {
         "method": localizer.config.method,
@@ -176,4 +179,5 @@ def _settings(localizer: Localizer, options: LocalizeOptions) -> dict[str, Any]:
         "masks": options.masks or options.refine != NO_REFINER,
         "refine": options.refine,
         "sam_weights": None if options.sam_weights is None else str(options.sam_weights),
+        **({} if witness is None else {"witness": witness.name, "witness_weights": witness.fingerprint}),
     }
