@@ -28,7 +28,7 @@ class Fused:
 def fuse(own: FloatArray, witness: FloatArray) -> Fused:
     """Where both have the same box, the witness's map, which is finer; elsewhere their product.
 
-    What either map denies is no object. Of the product the root is taken, so that a half of both is a half, and
+    What either map denies is no object. Of the product the root is taken, so that a half of both is one, and
     it is divided by its maximum. Where nothing is object in both, the own map stays.
 
     Args:
