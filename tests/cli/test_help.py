@@ -58,3 +58,11 @@ def test_a_help_says_what_must_be_given_and_shows_examples_as_they_are_typed(
     assert "\n  rfga build photographs --out boxes\n" in rest
     assert "(default: 0)" in rest  # a seed of nothing is a default, too
     assert "default: False" not in rest
+
+
+def test_groups_of_which_a_command_has_nothing_are_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["recipes", "--help"])
+    said = capsys.readouterr().out
+    titles = [line for line in said.splitlines() if line.endswith(":") and not line.startswith(" ")]
+    assert titles == ["most used:", "messages:", "examples:"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rfga.geometry.boxes import boxes_from_pixels, edges_to_xywh, iou, scale_boxes, xywh_to_edges
+from rfga.geometry.boxes import boxes_from_pixels, iou, scale_boxes
 
 
 def test_iou_of_boxes_drawn_by_hand() -> None:
@@ -48,9 +48,3 @@ def test_pixels_are_covered_whole() -> None:
     # the last pixel of a map 4 wide and 2 high ends where the photograph ends
     assert boxes_from_pixels([[3, 1, 3, 1]], (2, 4), (50, 400)).tolist() == [[300.0, 25.0, 400.0, 50.0]]
     assert boxes_from_pixels([[0, 0, 3, 1]], (2, 4), (50, 400)).tolist() == [[0.0, 0.0, 400.0, 50.0]]
-
-
-def test_coco_boxes_there_and_back() -> None:
-    boxes = np.array([[1.5, 2.0, 30.0, 9.0]])
-    assert edges_to_xywh(boxes).tolist() == [[1.5, 2.0, 28.5, 7.0]]
-    assert np.array_equal(xywh_to_edges(edges_to_xywh(boxes)), boxes)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rfga.geometry.levelsets import CONTOUR_RULES
-from rfga.metrics.box_accuracy import BoxAccuracy, benchmark_truth, best_iou_at_thresholds, inclusive_iou
+from rfga.metrics.box_accuracy import BoxAccuracy, benchmark_truth, best_iou_at_thresholds
 from rfga.metrics.thresholds import IOU_THRESHOLDS
 from rfga.types import Truth
 from tests import oracles
@@ -70,12 +70,6 @@ def test_truth_is_scaled_then_cut() -> None:
     # 29 * 224 / 100 = 64.96; 7 * 224 / 300 = 5.2; the far edges too are cut, not rounded
     assert benchmark_truth([[29, 7, 99, 299]], size_hw=(300, 100)).tolist() == [[64, 5, 221, 223]]
     assert benchmark_truth([[0, 0, 100, 300]], size_hw=(300, 100)).tolist() == [[0, 0, 224, 224]]
-
-
-def test_inclusive_iou_counts_pixels(rng: np.random.Generator) -> None:
-    boxes = np.sort(rng.integers(0, 9, (8, 2, 2)), axis=1).reshape(8, 4)
-    expected = [[oracles.pixel_set_iou(a, b) for b in boxes.tolist()] for a in boxes.tolist()]
-    assert np.allclose(inclusive_iou(boxes, boxes), expected, atol=0, rtol=1e-15)
 
 
 def test_best_of_several_truth_boxes() -> None:

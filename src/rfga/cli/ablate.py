@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser
@@ -73,17 +72,13 @@ def run(values: dict[str, Any], explicit: set[str]) -> None:
     if values["fine_tune"] and values["freeze_backbone"]:
         raise UserError("expected --fine-tune or --freeze-backbone, found both: leave one out")
     file = flags.writable(values["json"])
-    command = AblationCommand(
-        data=values["data"],
-        out=Path(values["out"]),
+    command = flags.made(
+        AblationCommand,
+        values,
         seeds=values["seeds"].split(","),
         only=[name.strip() for name in (values["only"] or "").split(",") if name.strip()],
         settings=flags.given_settings(values, explicit, without=NOT_SETTINGS),
         recipe=values["config"],
-        fine_tune=values["fine_tune"],
-        half_features=values["half_features"],
-        split=values["split"],
-        truth=flags.optional_path(values["truth"]),
         policy=flags.policy_of(values),
     )
     found = run_ablation(command, flags.runtime_of(values))

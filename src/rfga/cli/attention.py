@@ -46,17 +46,8 @@ def run(values: dict[str, Any], explicit: set[str]) -> None:
     from rfga.engine.attention.command import AttentionCommand, picture_attention
     from rfga.output.attention.words import SUMMARY_COLUMNS, summary_row
 
-    command = AttentionCommand(
-        run=Path(values["run"]),
-        paths=[Path(path) for path in values["images"]],
-        out=Path(values["out"]),
-        label=values["label"],
-        threshold=values["threshold"],
-        picture_format=values["format"],
-        device=values["device"],
-        overwrite=values["overwrite"],
-        quiet=values["quiet"],
-    )
+    paths = [Path(path) for path in values["images"]]
+    command = flags.made(AttentionCommand, values, paths=paths, picture_format=values["format"])
     result = picture_attention(command)
     for name, reason in result.failed.items():
         warn(f"failed {name}: {reason}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, get_args
 
 from jsonargparse import ArgumentParser
@@ -70,18 +69,13 @@ def run(values: dict[str, Any], explicit: set[str]) -> None:
 
     file = flags.writable(values["json"])
     axes = ("methods", "backbones", "seeds", "normalisations")
-    command = BenchmarkCommand(
-        data=values["data"],
-        out=Path(values["out"]),
-        **{name: values[name].split(",") for name in axes if name in explicit},
+    command = flags.made(
+        BenchmarkCommand,
+        values,
+        **{name: values[name].split(",") if name in explicit else () for name in axes},
         settings=flags.given_settings(values, explicit),
         options=flags.option_pairs(values["set"]),
         recipe=values["config"],
-        split=values["split"],
-        truth=flags.optional_path(values["truth"]),
-        val_truth=flags.optional_path(values["val_truth"]),
-        few_shot=not values["no_few_shot"],
-        few_shot_epochs=values["few_shot_epochs"],
         policy=flags.policy_of(values),
     )
     found = run_benchmark(command, flags.runtime_of(values))

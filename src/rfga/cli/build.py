@@ -37,7 +37,7 @@ def add(command: ArgumentParser) -> None:
         type=str | None,
         default=None,
         metavar="NAME",
-        help="of photographs that lie in DATA itself, without class folders; by default the folder's name",
+        help="class of photographs that lie in DATA itself, without class folders; by default its name",
     )
     said = {
         "formats": f"joined by commas: {', '.join(FORMATS)}",

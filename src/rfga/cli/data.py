@@ -85,13 +85,7 @@ def _prepare(values: dict[str, Any], explicit: set[str]) -> None:
     from rfga.engine.runtime.progress import Meter, announcer
 
     file = flags.writable(values["json"])
-    request = Request(
-        name=values["name"],
-        out=Path(values["out"]),
-        archives=[Path(path) for path in values["archives"]],
-        metadata=flags.optional_path(values["metadata"]),
-        overwrite=values["overwrite"],
-    )
+    request = flags.made(Request, values, archives=[Path(path) for path in values["archives"]])
     prepared = prepare(request, Watch(announcer(values["quiet"]), partial(Meter, quiet=values["quiet"])))
     for note in prepared.notes:
         say(values, f"note: {note}")
@@ -140,15 +134,8 @@ def _check(values: dict[str, Any], explicit: set[str]) -> None:
         require_writable(path)
     if out is not None and not held_in(out):
         mark_output(out)  # a folder of its own, which may lie among the photographs
-    check = check_data(
-        CheckCommand(
-            data=values["data"],
-            truth=flags.optional_path(values["truth"]),
-            split=values["split"],
-            workers=values["workers"] if values["workers"] > 0 else None,
-            quiet=values["quiet"],
-        )
-    )
+    workers = values["workers"] if values["workers"] > 0 else None
+    check = check_data(flags.made(CheckCommand, values, workers=workers))
     if check.findings:
         print_table(FOUND_COLUMNS, found_rows(check, SHOWN))
     for line in found_lines(check, SHOWN):

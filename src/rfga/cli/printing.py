@@ -61,23 +61,6 @@ def print_metrics(evaluations: Sequence[Mapping[str, Any]]) -> None:
     print_table(COLUMNS, [row.cells() for evaluation in evaluations for row in metric_rows(evaluation)])
 
 
-def print_comparison(evaluations: Sequence[Mapping[str, Any]], names: Sequence[str]) -> None:
-    """Methods side by side: of each metric the entries of the benchmark's own contour rule."""
-    from rfga.output.table import NOTHING, benchmark_rows
-
-    rows = [
-        (
-            row.metric,
-            *(cell.row.with_interval if cell else NOTHING for cell in row.cells),
-            row.source,
-            row.contours,
-        )
-        for row in benchmark_rows(evaluations)
-    ]
-    columns = (f"{name} % (95 % interval)" for name in names)
-    print_table(("metric", *columns, "threshold from", "contours"), rows)
-
-
 def print_benchmark(table: BenchmarkTable) -> None:
     """A benchmark's table of each normalisation."""
     from rfga.output.benchmark.text import text_rows

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentParser
@@ -39,16 +38,7 @@ def run(values: dict[str, Any], explicit: set[str]) -> None:
     from rfga.engine.serve.limits import Limits
     from rfga.engine.serve.server import ServeCommand, serve
 
-    command = ServeCommand(
-        run=Path(values["run"]),
-        host=values["host"],
-        port=values["port"],
-        maps_from=values["maps_from"],
-        normalisation=values["normalisation"],
-        device=values["device"],
-        limits=Limits(max_upload_mb=values["max_upload_mb"], max_pixels=values["max_pixels"]),
-    )
-    serve(command, _announce)
+    serve(flags.made(ServeCommand, values, limits=flags.made(Limits, values)), _announce)
 
 
 def _announce(sentence: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentParser
@@ -44,13 +43,12 @@ def run(values: dict[str, Any], explicit: set[str]) -> None:
     from rfga.engine.evaluating.command import recipe_line
     from rfga.engine.learning.loggers import logger_names
 
-    command = TrainCommand(
-        data=values["data"],
-        out=Path(values["out"]),
+    command = flags.made(
+        TrainCommand,
+        values,
         settings=flags.given_settings(values, explicit),
         options=flags.option_pairs(values["set"]),
         recipe=values["config"],
-        truth=flags.optional_path(values["truth"]),
         policy=flags.policy_of(values),
         loggers=logger_names(values["logger"]),
     )

@@ -83,25 +83,3 @@ def boxes_from_pixels(extents: ArrayLike, map_hw: tuple[int, int], to_hw: tuple[
         array([[  0.,  50.,  40., 100.]])
     """
     return scale_boxes(_as_boxes(extents) + np.array([0, 0, 1, 1]), map_hw, to_hw)
-
-
-def xywh_to_edges(boxes: ArrayLike) -> FloatArray:
-    """COCO's (n, 4) boxes (x0, y0, width, height) as edges.
-
-    Example:
-        >>> xywh_to_edges([[10, 20, 30, 5]])
-        array([[10., 20., 40., 25.]])
-    """
-    array = _as_boxes(boxes)
-    return np.concatenate([array[:, :2], array[:, :2] + array[:, 2:]], axis=1)
-
-
-def edges_to_xywh(boxes: ArrayLike) -> FloatArray:
-    """Edges (n, 4) as COCO's boxes (x0, y0, width, height).
-
-    Example:
-        >>> edges_to_xywh([[10, 20, 40, 25]])
-        array([[10., 20., 30.,  5.]])
-    """
-    array = _as_boxes(boxes)
-    return np.concatenate([array[:, :2], array[:, 2:] - array[:, :2]], axis=1)

@@ -47,29 +47,6 @@ def benchmark_truth(boxes: ArrayLike, size_hw: tuple[int, int]) -> IntArray:
     return (scaled / (width, height, width, height)).astype(np.int64)
 
 
-def inclusive_iou(boxes_a: IntArray, boxes_b: IntArray) -> FloatArray:
-    """IoU of every pair of inclusive integer boxes, whose width is x1 - x0 + 1.
-
-    Args:
-        boxes_a: (n, 4) ints.
-        boxes_b: (m, 4) ints.
-
-    Returns:
-        (n, m) float64 in [0, 1].
-
-    Example:
-        >>> inclusive_iou(np.array([[0, 0, 3, 0]]), np.array([[2, 0, 3, 0]]))
-        array([[0.5]])
-    """
-    a, b = boxes_a[:, None], boxes_b[None]
-    overlap_wh = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]) + 1
-    overlap = np.maximum(overlap_wh, 0).prod(axis=-1)
-    area_a = (a[..., 2:] - a[..., :2] + 1).prod(axis=-1)
-    area_b = (b[..., 2:] - b[..., :2] + 1).prod(axis=-1)
-    result: FloatArray = overlap / (area_a + area_b - overlap)
-    return result
-
-
 def best_iou_at_thresholds(
     score_map: ArrayLike, truth_boxes: IntArray, thresholds: ArrayLike, rule: str
 ) -> FloatArray:

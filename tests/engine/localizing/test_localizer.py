@@ -54,6 +54,9 @@ def test_threshold_comes_from_val(localizer: rfga.Localizer, tiny_run: Path) -> 
     assert (localizer.threshold.value, localizer.threshold.source) == (kept, "val")
     other = localizer.with_threshold(0.7, "fixed")
     assert (other.threshold.value, other.method) == (0.7, localizer.method)
+    assert rfga.Localizer.load(tiny_run, device="cpu", threshold=0.7).threshold == other.threshold
+    with pytest.raises(UserError, match="expected --threshold auto or a number"):
+        rfga.Localizer.load(tiny_run, device="cpu", threshold="low")
     assert other.fingerprint == localizer.fingerprint
 
 

@@ -15,6 +15,7 @@ from rfga.data import DATASETS
 from rfga.engine.evaluating.options import EvaluateCommand
 from rfga.engine.localizing.refiners import REFINER_NAMES
 from rfga.engine.run.config import METHOD_NAMES, POSTHOC_NAMES, RunPolicy, TrainConfig
+from rfga.engine.run.options import groups_of
 from rfga.engine.runtime.machine import Runtime
 from rfga.types import SPLIT_ALIASES, SPLITS, UserError
 
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
     Made = TypeVar("Made", bound=DataclassInstance)
 
 DATA_HELP = (
-    "folder with train/CLASS/*.jpg and optionally val/CLASS/*.jpg, folder that rfga data prepare made, or "
-    f"NAME:FOLDER (NAME alone where it needs no files) with NAME out of {', '.join(DATASETS)}"
+    "folder with CLASS/*.jpg, or with train/CLASS/*.jpg and optionally val/CLASS/*.jpg; folder that "
+    "rfga data prepare made; or NAME:FOLDER (NAME alone where it needs no files) with NAME out of "
+    f"{', '.join(DATASETS)}"
 )
 TRUTH_HELP = (
     "COCO or Label Studio JSON, folder of Pascal VOC, of YOLO (with data.yaml) or of masks, or the "
@@ -72,9 +74,9 @@ def add_options(
     documented = parse_docstring(kind.__doc__ or "").params
     meaning = {p.arg_name: " ".join((p.description or "").split()).rstrip(".") for p in documented}
     meaning |= said or {}
-    own = ""
+    groups = groups_of(kind)
     for option in fields(kind):
-        name, own = option.name, option.metadata.get("group", own)
+        name = option.name
         if name in without or (only and name not in only):
             continue
         default = (defaults or {}).get(name, None if option.default is MISSING else option.default)
@@ -84,7 +86,7 @@ def add_options(
             meaning[name] = (said or {}).get(name, f"do not {meaning[name]}")
         if "metavar" in option.metadata:
             more["metavar"] = option.metadata["metavar"]
-        into(command, group or own)(flag, help=meaning[name], **more)
+        into(command, group or groups[name])(flag, help=meaning[name], **more)
 
 
 def made(kind: type[Made], values: Mapping[str, Any], **known: Any) -> Made:

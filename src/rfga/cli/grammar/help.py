@@ -9,6 +9,8 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
+from rfga.engine.run.config import SOLVED_METHODS
+
 GROUPS = (
     MOST_USED := "most used",
     WRITTEN := "what is written",
@@ -16,11 +18,15 @@ GROUPS = (
     MEASURED := "how it is measured",
     METHOD := "network and method",
     LEARNING := "learning",
+    EPOCHS := "learning by epochs",
     "reading photographs",
     MACHINE := "machine",
     MESSAGES := "messages",
 )
 """Titles in their order. A field of a dataclass names its group in its metadata, the next have the same."""
+
+HEADINGS = {EPOCHS: f"{EPOCHS} (not of {', '.join(SOLVED_METHODS)}, which are solved)"}
+"""Of groups whose title does not say enough."""
 
 
 def command_parser(describe: str, examples: str = "") -> ArgumentParser:
@@ -37,7 +43,7 @@ def command_parser(describe: str, examples: str = "") -> ArgumentParser:
         epilog=shown(examples),
     )
     for title in GROUPS:
-        parser.add_argument_group(title, name=title)
+        parser.add_argument_group(HEADINGS.get(title, title), name=title)
     flag = into(parser, MESSAGES)
     flag("-h", "--help", action="help", help="show this help message and exit")
     flag("--debug", action="store_true", help="show the traceback of an error")

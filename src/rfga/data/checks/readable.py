@@ -25,27 +25,6 @@ _BATCH = 2048  # photographs handed to the threads at once, so that a million do
 _TOGETHER = 8  # of them that one thread looks at before it is given more
 
 
-def unreadable_images(
-    samples: Sequence[Sample],
-    read: Callable[[Sample], object],
-    workers: int | None = None,
-    progress: Progress | None = None,
-) -> Skipped:
-    """Looks at every photograph with ``read`` and lists those that fail, with the reason.
-
-    The order is that of ``samples`` whatever the number of ``workers`` (threads; default: one a core).
-
-    Example:
-        >>> from pathlib import Path
-        >>> from rfga.data.images import read_image
-        >>> lost = Sample("tench/lost.jpg", Path("lost.jpg"), 0)
-        >>> unreadable_images([lost], lambda sample: read_image(sample.path))[0][1]
-        'expected an image, found no file lost.jpg: check its name'
-    """
-    failed = _failed(samples, read, workers, progress)
-    return [(samples[index], why) for index, why in failed]
-
-
 def _failed(
     samples: Sequence[Sample],
     read: Callable[[Sample], object],

@@ -13,7 +13,6 @@ import numpy as np
 from rfga.data import locate_dataset, open_dataset
 from rfga.data.base import Dataset
 from rfga.engine.building.data_check import CheckCommand, check_data, write_check
-from rfga.engine.building.stopwatch import Stopwatch
 from rfga.engine.building.train import TrainCommand, train_and_report
 from rfga.engine.building.verdict import Verdict, verdict_of
 from rfga.engine.localizing.estimate import estimated_for
@@ -31,7 +30,7 @@ from rfga.engine.run.config import RunPolicy
 from rfga.engine.run.folder import RunFolder
 from rfga.engine.runtime.devices import pick_device
 from rfga.engine.runtime.machine import Runtime
-from rfga.engine.runtime.progress import announcer
+from rfga.engine.runtime.progress import Stopwatch, announcer
 from rfga.engine.thresholds.threshold import FIXED, threshold_sentence
 from rfga.files import claimed, held_in, make_folder, remove_leftovers, write_json
 from rfga.types import SPLITS, UserError

@@ -16,6 +16,7 @@ from rfga.engine.evaluating.report import write_run_report
 from rfga.engine.learning.train import train
 from rfga.engine.run.config import RunPolicy, TrainConfig
 from rfga.engine.run.folder import RunFolder
+from rfga.engine.run.options import groups_of
 from rfga.engine.run.recipe_result import followed_recipe, recipe_record
 from rfga.engine.run.recipes import Recipe, read_recipe
 from rfga.engine.runtime.joining import joined
@@ -24,10 +25,7 @@ from rfga.engine.runtime.progress import announcer
 from rfga.files import claimed
 from rfga.methods import BY_PASSES
 
-OF_EPOCHS = {
-    *("epochs", "lr", "new_lr_factor", "fast_layers", "momentum", "nesterov", "weight_decay", "schedule"),
-    *("milestones", "warmup_epochs", "freeze_backbone", "crop", "min_scale", "flip", "compile", "seed"),
-}
+OF_EPOCHS = {name for name, group in groups_of(TrainConfig).items() if group == "learning by epochs"}
 """Settings of learning by steps, without meaning for a method that is solved."""
 
 

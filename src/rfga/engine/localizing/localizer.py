@@ -127,7 +127,7 @@ class Localizer:
         device: str = "auto",
         normalisation: str | None = None,
         maps_from: str | None = None,
-        threshold: str = "auto",
+        threshold: float | str = "auto",
     ) -> Localizer:
         """The model of a run folder; no code in it is run.
 

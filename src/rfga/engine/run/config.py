@@ -10,11 +10,12 @@ from typing import Any, Literal, get_args
 
 from rfga.engine.run.options import typed_options
 from rfga.engine.runtime.machine import Precision
-from rfga.methods import METHODS, POSTHOC, SHARES_OF_OBJECT, WITH_FOREGROUND
+from rfga.methods import BY_PASSES, METHODS, POSTHOC, SHARES_OF_OBJECT, WITH_FOREGROUND
 from rfga.types import UserError
 
 METHOD_NAMES = tuple(METHODS)
 POSTHOC_NAMES = tuple(POSTHOC)
+SOLVED_METHODS = tuple(BY_PASSES)
 MOST_SIDE_PIXELS = 4096  # of the square that the network sees: a batch of larger ones fits into no memory
 OWN_MAPS = "own"  # those of the method itself, beside the names above
 Normalisation = Literal["minmax", "max", "pas", "ivr", "none"]
@@ -40,9 +41,9 @@ class TrainConfig:
         choose_size: a method that learns by passes chooses the side itself, among once, 1.5 times and twice
             image_size, by how well seeds are predicted.
         normalisation: of score maps; auto is minmax, or none where a method's maps are shares already.
-        epochs: passes over the training photographs.
         train_per_class: train on that many photographs of each class at most, chosen by name; else on all.
         batch_size: photographs per step and device.
+        epochs: passes over the training photographs.
         lr: learning rate of the pretrained weights.
         new_lr_factor: how many times faster new layers learn.
         fast_layers: which weights these are, by the beginnings of their names; by default all new ones.
@@ -53,16 +54,16 @@ class TrainConfig:
         milestones: epochs after which the schedule step falls; by default at a third and two thirds.
         warmup_epochs: over how many epochs the learning rate rises from nothing.
         freeze_backbone: train new layers alone.
-        seed: of everything random.
         crop: benchmark (square of 256/224 of the size, random crop) or random-resized.
         min_scale: smallest part of the photograph that a random-resized crop shows.
         flip: mirror half of the training photographs.
+        compile: have torch.compile translate the backbone first; minutes more, and another last digit.
+        seed: of everything random.
         decode: full, or reduced: large JPEGs to train on are read at a part of their size, which is faster.
         pad_type: padding of the network, empty (symmetric) or same; by default found out.
         mean: of the colours in [0, 1]; by default found out.
         std: of the colours in [0, 1]; by default found out.
         precision: of the arithmetic; auto is bf16 where the device has it.
-        compile: have torch.compile translate the backbone first; minutes more, and another last digit.
     """
 
     method: str = field(default="rfga", metadata={"group": "network and method"})
@@ -75,9 +76,9 @@ class TrainConfig:
     output_stride: int | None = None
     choose_size: bool = False
     normalisation: Literal["auto", "minmax", "max", "pas", "ivr", "none"] = "auto"
-    epochs: int = field(default=10, metadata={"group": "learning"})
-    train_per_class: int | None = None
+    train_per_class: int | None = field(default=None, metadata={"group": "learning"})
     batch_size: int = 32
+    epochs: int = field(default=10, metadata={"group": "learning by epochs"})
     lr: float = 0.001
     new_lr_factor: float = 10.0
     fast_layers: tuple[str, ...] | None = None
@@ -88,16 +89,16 @@ class TrainConfig:
     milestones: tuple[int, ...] | None = None
     warmup_epochs: float = 0.5
     freeze_backbone: bool = False
-    seed: int = 0
-    crop: CropKind = field(default="benchmark", metadata={"group": "reading photographs"})
+    crop: CropKind = "benchmark"
     min_scale: float = 0.5
     flip: bool = True
-    decode: Decoding = "reduced"
+    compile: bool = False
+    seed: int = 0
+    decode: Decoding = field(default="reduced", metadata={"group": "reading photographs"})
     pad_type: str | None = None
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None
     precision: Precision = field(default="auto", metadata={"group": "machine"})
-    compile: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot work before anything is written.

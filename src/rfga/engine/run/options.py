@@ -5,14 +5,17 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, get_args, get_origin
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from docstring_parser import parse as parse_docstring
 from jsonargparse import ArgumentError, ArgumentParser
 
 from rfga.methods import METHODS
 from rfga.types import UserError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 _CHOICE = "one of "
 _WRONG = (ArgumentError, TypeError, ValueError)
@@ -53,6 +56,20 @@ def options_of(cls: type) -> list[Option]:
         for name, p in inspect.signature(cls, eval_str=True).parameters.items()
         if p.kind is inspect.Parameter.KEYWORD_ONLY
     ]
+
+
+def groups_of(cls: type[DataclassInstance]) -> dict[str, str]:
+    """The group that each field of a dataclass belongs to: its metadata names it, or that of one before it.
+
+    Example:
+        >>> from rfga.engine.runtime.machine import Runtime
+        >>> groups_of(Runtime)["workers"]
+        'machine'
+    """
+    groups, group = {}, ""
+    for option in fields(cls):
+        groups[option.name] = group = option.metadata.get("group", group)
+    return groups
 
 
 def typed_options(cls: type, given: Mapping[str, Any], kind: str = "option") -> dict[str, Any]:

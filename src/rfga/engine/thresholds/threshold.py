@@ -29,7 +29,7 @@ class Threshold:
 
 
 def run_threshold(
-    metrics: Mapping[str, Any], normalisation: str, maps: str = OWN_MAPS, wanted: str = "auto"
+    metrics: Mapping[str, Any], normalisation: str, maps: str = OWN_MAPS, wanted: float | str = "auto"
 ) -> Threshold:
     """The threshold that a run knows for such maps, normalised so, unless another one is wanted.
 
@@ -114,7 +114,7 @@ def measured_of(metrics: Mapping[str, Any], maps: str) -> Mapping[str, Any]:
     return found
 
 
-def parse_threshold(text: str) -> float | None:
+def parse_threshold(text: float | str) -> float | None:
     """``auto`` (None), or a number in [0, 1).
 
     Raises:
