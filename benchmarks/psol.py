@@ -3,8 +3,8 @@
     python benchmarks/psol.py DATA --truth BOXES_OR_MASKS --run RUN [--grid 7]
 
 The run's boxes of train, made without any box, are what is learned: by ridge regression, its strength by
-generalised cross-validation, from the features before the last stage, averaged to a grid of places. Boxes of val
-by the run, by the regressor, and the mean of both, are compared with the true ones, on both halves of
+generalised cross-validation, from the features before the last stage, averaged to a grid of places. Boxes of
+val by the run, by the regressor, and the mean of both, are compared with the true ones, on both halves of
 ``halves.py``.
 """
 
@@ -65,7 +65,7 @@ def main() -> None:
 def seen(
     localizer: Localizer, dataset: Dataset, samples: Sequence[Sample], grid: int
 ) -> tuple[Tensor, FloatArray]:
-    """Features (N, C * grid * grid), and the run's boxes (N, 4) as fractions of the sides, or not a number."""
+    """Features (N, C * grid * grid), and the run's boxes (N, 4) as fractions of the sides, or no numbers."""
     backbone = localizer.method.backbone
     own = [name for name in backbone.stages if name not in ("features", "neck")]
     images = SampleImages(dataset, samples, localizer.config.image_size, None)
