@@ -34,6 +34,12 @@ SPLIT_FOLDERS = {
 }
 """Names that people give to the folders of a split, in lower case -> the split."""
 
+BACKGROUND_FOLDERS = ("background", "empty", "negative")
+"""Names that people give to a folder of photographs without any object, in lower case."""
+
+NO_CLASS = -1
+"""The label of a photograph without any object."""
+
 
 class UserError(Exception):
     """Bad input, told in one sentence: what was expected, what was found, what to do.

@@ -7,6 +7,7 @@ import torch
 from rfga.backbones.build import build_backbone
 from rfga.methods.base import Batch
 from rfga.methods.foreground import Foreground
+from rfga.nn.foreground import SeedSums, place_vectors
 
 CLASSES = 3
 
@@ -36,3 +37,37 @@ def test_seeds_from_norms_ask_for_no_class() -> None:
     torch.testing.assert_close(solved("class", torch.zeros_like(first), num_classes=1), norm)
     assert not torch.allclose(solved("class", first), solved("class", other), atol=1e-3)
     assert norm.abs().max() > 0.01
+
+
+def test_places_without_object_are_background_of_all_and_of_no_class() -> None:
+    """Six pictures and four without any object: the same sums, and the mean of those four beside them."""
+    images = torch.rand(10, 3, 64, 96, generator=torch.Generator().manual_seed(1))
+    labels = torch.tensor([0, 0, 1, 1, 2, 2, -1, -1, -1, -1])
+    torch.manual_seed(2)
+    backbone = build_backbone("test_resnet", weights="none").eval()
+    found: dict[int, dict[str, torch.Tensor]] = {}
+    method = Foreground(backbone, CLASSES, discriminant="collection").eval()
+    for count in (6, 10):
+        with torch.no_grad():
+            for look in method.passes():
+                for one in look:
+                    held = one.zeros()
+                    one.add(held, Batch(images[:count], labels[:count], torch.arange(count) % 5))
+                    one.solve(held)
+                    found[count] = held
+    few, all_ = found[6], found[10]
+    for name in ("gram", "moment", "weight"):
+        torch.testing.assert_close(all_[name], few[name], msg=name)
+    assert few["background.weight"] == 0
+    torch.testing.assert_close(all_["background.weight"].item(), 4.0)
+    stages = method._centred(images[6:])
+    vectors = place_vectors(stages, method._grid_hw(stages)).double()
+    means = vectors.mean(1)
+    torch.testing.assert_close(all_["background.moment"], -means.sum(0))
+    # Four of sixteen are a quarter: more than the background may weigh.
+    share, collection = 0.15, SeedSums(*(few[name].sum((0, 1)) for name in SeedSums._fields))
+    gram = share * torch.einsum("bnd,bne->de", vectors, vectors) / vectors.shape[1] / 4
+    gram += (1 - share) * collection.gram / collection.weight + 0.01 * torch.eye(len(gram))
+    moment = -share * means.mean(0) + (1 - share) * collection.moment / collection.weight
+    wanted = torch.linalg.solve(gram, moment).float()
+    torch.testing.assert_close(method.discriminants[0], wanted, rtol=1e-4, atol=1e-5)

@@ -20,8 +20,8 @@ EXAMPLES = """
 rfga build photographs --out boxes
 # all photographs in one folder show a cat: up to three boxes each, and masks
 rfga build photographs --class cat --out boxes --max-boxes 3 --masks
-# boxes of val are known: the report says how many of those found are right
-rfga build photographs --out boxes --truth val_boxes.json
+# boxes of some photographs are known: they stay, and the others are found by what they teach
+rfga build photographs --out boxes --truth corrected.json
 """
 
 
@@ -48,7 +48,7 @@ def add(command: ArgumentParser) -> None:
     default = {"formats": tuple(FORMATS), "second_look": True}
     most = ("max_boxes", "formats", "masks")
     flags.add_options(command, LocalizeOptions, only=most, said=said, defaults=default, group=MOST_USED)
-    flags.add_truth(command, "boxes or masks of val, where they are known")
+    flags.add_truth(command, "boxes or masks of any photographs, which stay and are learned from")
     done = (*most, "labels", "pictures", "maps", "batch_size")
     flags.add_options(command, LocalizeOptions, without=done, said=said, defaults=default)
     flag = into(command, WRITTEN)
@@ -56,6 +56,7 @@ def add(command: ArgumentParser) -> None:
     flags.add_json(command, "write the summary there too")
     flag = into(command, METHOD)
     flag("--method", choices=METHOD_NAMES, default="foreground", help="how the network learns to localize")
+    flags.add_background(command)
     flags.add_set(command)
     flags.add_settings(command, without=("method",))
     flags.add_runtime(command)
@@ -92,7 +93,7 @@ def _print(built: Any, values: dict[str, Any]) -> None:
     tell("look at first:")
     if built.findings:
         tell(f"- {built.check}: {built.out / 'check' / 'check.html'}")
-    tell(f"- the boxes of least confidence: {built.review}")
+    tell(f"- the boxes of least confidence: {built.review} (to correct them: rfga review {built.out})")
     for warning, count in summary.warnings.items():
         tell(f"- {count} photographs with the warning: {warning}")
     rows = [(name, f"{mean:.2f}", str(count)) for name, mean, count in built.least_sure]

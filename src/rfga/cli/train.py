@@ -30,6 +30,7 @@ def add(command: ArgumentParser) -> None:
     flags.add_truth(command, "boxes or masks of val")
     first("--config", type=str | None, default=None, help="a recipe: its name or YAML file")
     flags.add_set(command)
+    flags.add_background(command)
     loggers = f"log each epoch with example maps, joined by commas: {', '.join(LOGGERS)}"
     flag = into(command, WRITTEN)
     flag("--logger", type=str | None, default=None, metavar="NAMES", help=loggers)
@@ -51,6 +52,7 @@ def run(values: dict[str, Any], explicit: set[str]) -> None:
         recipe=values["config"],
         policy=flags.policy_of(values),
         loggers=logger_names(values["logger"]),
+        background=values["background"],
     )
     result = train_and_report(command, flags.runtime_of(values))
     if result is not None:

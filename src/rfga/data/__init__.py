@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,11 @@ MARKER = "dataset.json"
 
 
 def open_dataset(
-    data: str | Path, truth: Path | None = None, truth_split: str = "val", class_name: str | None = None
+    data: str | Path,
+    truth: Path | None = None,
+    truth_split: str = "val",
+    class_name: str | None = None,
+    background: Collection[str] = (),
 ) -> Dataset:
     """Opens a data set: one that needs no files by its name in ``DATASETS``, others by their folder.
 
@@ -39,6 +44,7 @@ def open_dataset(
         truth_split: train, val or test.
         class_name: of the one class, where photographs lie in the folder without class folders; by default
             the folder's name.
+        background: of class folders, names of those whose photographs show no object and are of no class.
 
     Raises:
         UserError: the data set or its truth is not as expected.
@@ -62,9 +68,10 @@ def open_dataset(
     if name == next(iter(DATASETS)) and truth is None:
         from rfga.data.loose import LoosePhotographs, lie_loose
 
-        if lie_loose(root):
-            return LoosePhotographs(root, class_name)
-    opened: Dataset = _kind(name)(root, truth, truth_split)
+        if lie_loose(root, background):
+            return LoosePhotographs(root, class_name, background)
+    named = {"background": background} if name == next(iter(DATASETS)) else {}
+    opened: Dataset = _kind(name)(root, truth, truth_split, **named)
     return opened
 
 

@@ -9,6 +9,7 @@ from typing import ClassVar
 from PIL import Image
 
 from rfga.data.images import read_image
+from rfga.data.truth.given import Given
 from rfga.data.truth.readers import TruthReader
 from rfga.types import SPLIT_ALIASES, SPLITS, Sample, Truth, UserError
 
@@ -44,11 +45,17 @@ class Dataset(ABC):
     needs_folder: ClassVar[bool] = True
     needs_check: bool = False  # photographs of unknown quality: every training file is looked at beforehand
     truth_reader: TruthReader | None = None  # where truth comes from files that may not fit the photographs
+    corrections: Sequence[tuple[Sample, Given]] = ()  # photographs of any split with their boxes by a person
     notes: tuple[str, ...] = ()  # a sentence for each thing that is not as expected and yet no error
 
     @abstractmethod
     def samples(self, split: str) -> Sequence[Sample]:
         """The photographs of ``split`` in a fixed order; empty where the data set has no such split."""
+
+    def background(self, split: str) -> Sequence[Sample]:
+        """Photographs of ``split`` without any object, of no class: their label is ``NO_CLASS``."""
+        del split
+        return ()
 
     @abstractmethod
     def truth(self, sample: Sample) -> Truth | None:

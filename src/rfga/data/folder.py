@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 from PIL import Image
 
+from rfga.data.background import background_samples, is_background
 from rfga.data.base import Dataset, canonical_split
 from rfga.data.folder_notes import layout_notes, loose_photographs, unread
 from rfga.data.formats import IMAGE_SUFFIXES, OTHER_PICTURES
 from rfga.data.images import read_image
 from rfga.data.spelling import class_key, nearly_same, same_names
+from rfga.data.truth.corrections import read_corrections
 from rfga.data.truth.readers import open_truth
 from rfga.data.walk import find_images, is_folder, is_picture, list_folder, of_two_classes, subfolders
 from rfga.types import SPLIT_FOLDERS, SPLITS, Sample, Truth, UserError
@@ -31,6 +34,7 @@ class FolderDataset(Dataset):
         root: the folder with ``train/`` and, optionally, ``val/`` and ``test/``.
         truth: any kind that ``READERS`` (``data.truth.readers``) lists, for photographs of ``truth_split``.
         truth_split: "train", "val" or "test".
+        background: names of folders, beside those of the classes, whose photographs show no object.
 
     Raises:
         UserError: the folders or the truth are not as described.
@@ -49,16 +53,23 @@ class FolderDataset(Dataset):
 
     needs_check = True
 
-    def __init__(self, root: Path, truth: Path | None = None, truth_split: str = "val") -> None:
-        self.root = Path(root)
+    def __init__(
+        self,
+        root: Path,
+        truth: Path | None = None,
+        truth_split: str = "val",
+        background: Collection[str] = (),
+    ) -> None:
+        self.root, self._no_classes = Path(root), background
         self.name = self.root.resolve().name
         self._split_folders = self._find_splits()
         self.classes = self._find_classes()
         self.notes = (
-            *layout_notes(self.root, self._split_folders, self.classes, truth),
+            *layout_notes(self.root, self._split_folders, self.classes, truth, background),
             *loose_photographs(self.root, self._split_folders),
         )
         self._samples: dict[str, tuple[Sample, ...]] = {}
+        self._background: dict[str, tuple[Sample, ...]] | None = None
         self._truth_split = truth_split = canonical_split(truth_split)
         self._require_photographs()
         if truth is not None:
@@ -79,6 +90,12 @@ class FolderDataset(Dataset):
             self._samples[split] = tuple(self._scan(folder)) if folder is not None else ()
         return self._samples[split]
 
+    def background(self, split: str) -> Sequence[Sample]:
+        """The photographs of ``split`` in folders that were named as without any object."""
+        if self._background is None:
+            self._background = background_samples(self.root, self._split_folders, self._no_classes)
+        return self._background.get(canonical_split(split), ())
+
     def truth(self, sample: Sample) -> Truth | None:
         """Boxes or a mask of ``sample`` in original pixels; None where nothing is known of it.
 
@@ -96,6 +113,18 @@ class FolderDataset(Dataset):
         """As ``image``, smaller where that is faster, but on no side of less than ``least_side`` pixels."""
         return read_image(sample.path, least_side)
 
+    def correct(self, path: Path) -> None:
+        """Take over what a person has said of photographs of any split, as any kind of truth.
+
+        Raises:
+            UserError: it is of no known kind, or tells nothing of any photograph.
+        """
+        photographs = {
+            split: [*self.samples(split), *self.background(split)] for split in self._split_folders
+        }
+        self.corrections, left_out = read_corrections(path, self._split_folders, photographs)
+        self.notes += tuple(left_out)
+
     def has_truth(self, split: str) -> bool:
         """Whether any sample of ``split`` has boxes or a mask."""
         return self.truth_reader is not None and canonical_split(split) == self._truth_split
@@ -106,12 +135,12 @@ class FolderDataset(Dataset):
     def _find_classes(self) -> tuple[str, ...]:
         """Names of the class folders of the first split; those of the others must be among them."""
         (first, folder), *others = self._split_folders.items()
-        classes = class_folders(folder)
+        classes = class_folders(folder, self._no_classes)
         if not classes:
             found, remedy = _found_loose(_count_loose(folder), folder)
             raise UserError(f"expected class folders {folder / 'CLASS'}/*.jpg, found {found}: {remedy}")
         for split, other in others:
-            unknown = [name for name in class_folders(other) if name not in classes]
+            unknown = [name for name in class_folders(other, self._no_classes) if name not in classes]
             if unknown:
                 near = nearly_same(unknown[0], classes)
                 hint = f" (it differs from {near[0]!r} in case or space alone)" if near else ""
@@ -124,7 +153,7 @@ class FolderDataset(Dataset):
     def _require_photographs(self) -> None:
         found: dict[str, int] = {}
         for folder in self._split_folders.values():
-            for name in subfolders(folder):
+            for name in chain(*class_folders(folder, self._no_classes).values()):
                 for image in find_images(folder / name, IMAGE_SUFFIXES | OTHER_PICTURES):
                     if is_picture(image):
                         return
@@ -138,7 +167,7 @@ class FolderDataset(Dataset):
         )
 
     def _scan(self, folder: Path) -> Iterator[Sample]:
-        present, left_out, names = class_folders(folder), dict[str, int](), list[str]()
+        present, left_out, names = class_folders(folder, self._no_classes), dict[str, int](), list[str]()
         places: dict[tuple[Path, str], None] = {}
         for label, key in enumerate(self.classes):
             for name in present.get(key, ()):
@@ -206,15 +235,18 @@ def _named_splits(root: Path, folders: Sequence[str]) -> dict[str, Path]:
     return {split: root / named[split][0] for split in SPLITS if split in named}
 
 
-def class_folders(folder: Path) -> Mapping[str, list[str]]:
+def class_folders(folder: Path, background: Collection[str] = ()) -> Mapping[str, list[str]]:
     """The classes that have a folder in ``folder``, sorted, each with the names of its folders there.
+
+    Folders called as one of ``background`` are of no class.
 
     Raises:
         UserError: it cannot be listed.
     """
     found: dict[str, list[str]] = {}
     for name in subfolders(folder):
-        found.setdefault(class_key(name), []).append(name)
+        if not is_background(name, background):
+            found.setdefault(class_key(name), []).append(name)
     return dict(sorted(found.items()))
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from rfga.data.background import is_background
 from rfga.data.formats import IMAGE_SUFFIXES, OTHER_PICTURES, how_to_read
 from rfga.data.spelling import class_key, nearly_same
 from rfga.data.walk import find_images, is_folder, is_picture, list_folder, subfolders
@@ -16,7 +17,11 @@ _OF_TRUTH = ("mask", "label", "annot")  # parts of the names of folders that nob
 
 
 def layout_notes(
-    root: Path, splits: Mapping[str, Path], classes: Sequence[str], truth: Path | None = None
+    root: Path,
+    splits: Mapping[str, Path],
+    classes: Sequence[str],
+    truth: Path | None = None,
+    background: Collection[str] = (),
 ) -> Iterator[str]:
     """What is odd about the folders themselves.
 
@@ -25,6 +30,7 @@ def layout_notes(
         splits: the folder of each split.
         classes: names.
         truth: a folder that may lie beside the splits.
+        background: names of folders without any object, which may lie there as well.
 
     Raises:
         UserError: a folder cannot be listed.
@@ -34,7 +40,8 @@ def layout_notes(
             yield f"{folder.name}/ holds the photographs of the split {split}"
     if root not in splits.values():
         places = {folder.name for folder in splits.values()}
-        others = [root / name for name in subfolders(root) if name not in places]
+        beside = [name for name in subfolders(root) if not is_background(name, background)]
+        others = [root / name for name in beside if name not in places]
         others = [folder for folder in others if not _is_truth(folder, truth) and _holds_images(folder)]
         if others:
             yield (

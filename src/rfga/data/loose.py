@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from rfga.data.background import is_background
 from rfga.data.folder import FolderDataset
 from rfga.data.spelling import class_key
 from rfga.data.walk import is_folder, is_picture, list_folder, subfolders
 from rfga.types import Sample
 
 
-def lie_loose(root: Path) -> bool:
+def lie_loose(root: Path, background: Collection[str] = ()) -> bool:
     """Whether a folder holds photographs and no folder, so that all of them are of one class.
+
+    A folder called as one of ``background`` may lie beside them.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -21,7 +24,10 @@ def lie_loose(root: Path) -> bool:
         ...     lie_loose(Path(root))
         True
     """
-    return root.is_dir() and not subfolders(root) and bool(_pictures(root))
+    if not root.is_dir():
+        return False
+    folders = [name for name in subfolders(root) if not is_background(name, background)]
+    return not folders and bool(_pictures(root))
 
 
 class LoosePhotographs(FolderDataset):
@@ -30,6 +36,7 @@ class LoosePhotographs(FolderDataset):
     Args:
         root: the folder.
         class_name: another name for the class.
+        background: names of folders below it whose photographs show no object.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -41,9 +48,9 @@ class LoosePhotographs(FolderDataset):
         (('widget',), ['0.png'])
     """
 
-    def __init__(self, root: Path, class_name: str | None = None) -> None:
+    def __init__(self, root: Path, class_name: str | None = None, background: Collection[str] = ()) -> None:
         self._class_name = class_key(class_name or root.resolve().name or "object")
-        super().__init__(root)
+        super().__init__(root, background=background)
         self.notes = (
             f"photographs without class folders: all are taken for {self._class_name}, no class is learned",
         )

@@ -36,7 +36,7 @@ class Batch:
     """Photographs as a pass over the collection sees them."""
 
     images: Tensor  # (B, 3, H, W), normalised
-    labels: Tensor  # (B,) int
+    labels: Tensor  # (B,) int, below 0 where there is no object
     folds: Tensor  # (B,) int, any numbers that depend on the photographs' names alone: to leave some out
 
 

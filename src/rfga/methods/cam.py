@@ -102,7 +102,10 @@ class RidgeCAM(CAM):
         )._asdict()
 
     def _add_classes(self, sums: Sums, batch: Batch) -> None:
-        found = class_sums(self._pooled(batch.images), batch.labels, self.num_classes)
+        shown = batch.labels >= 0  # what shows no object is of no class, and no proof against one
+        if not shown.any():
+            return
+        found = class_sums(self._pooled(batch.images)[shown], batch.labels[shown], self.num_classes)
         for name, part in found._asdict().items():
             sums[name] += part.cpu()
 
@@ -118,8 +121,9 @@ class RidgeCAM(CAM):
         """Of each photograph at its class, for every sharpness: minus its log probability."""
         if self._solved is None:
             raise ValueError("expected the pass 'classes' before the pass 'sharpness': look in order")
-        labels = batch.labels.cpu()
-        scores = self._solved.left_out(self._pooled(batch.images).cpu(), labels)
+        shown = batch.labels >= 0
+        labels = batch.labels[shown].cpu()
+        scores = self._solved.left_out(self._pooled(batch.images)[shown].cpu(), labels)
         sums["surprises"] += torch.stack(
             [F.cross_entropy(scores * factor, labels, reduction="sum") for factor in SHARPNESS]
         )

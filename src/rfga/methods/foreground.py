@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor
@@ -13,32 +13,23 @@ from torch.nn import functional as F
 from rfga.backbones.base import Backbone
 from rfga.methods.base import Batch, MapReader, Method, Pass, ScoreMaps, Sums, labels_or_top, unit_range
 from rfga.methods.cam import RidgeCAM
-from rfga.nn.foreground import SeedSums, discriminant, place_vectors, seed_error, seed_sums, seeds
+from rfga.nn.discriminants import UNSURE_RATIO, Choice, choose, judged, mixed_sums
+from rfga.nn.foreground import (
+    SeedSums,
+    background_sums,
+    discriminant,
+    place_vectors,
+    seed_sums,
+    seeds,
+)
 from rfga.nn.guided_filter import guided_filter
 from rfga.nn.self_similarity import spread_along
 
-SHARES = (1.0, 0.3, 0.1, 0.0)
-"""Of the collection's sums in a class's discriminant: 1 is one for all, 0 each class its own."""
-COLLECTION_MARGIN = 1.1
-"""One for all is taken where it misses seeds by no more than so many times what the best does."""
-UNSURE_RATIO = 1.5
-"""From so many times what the classes' own miss, what they call object contradicts itself."""
-
 LEVEL, CLASS_LEVEL = 0.15, 0.25
 """Where places begin to be object: least squares say 0; a bit above, boxes were better (docs/research)."""
-_SECOND = "seeding.backbone."
+_SECOND, _EMPTY = "seeding.backbone.", "background."
 FOLDS, MANY_CLASSES = 5, 100
 """Parts of which one is left out in turn; of more classes there are two, so that the sums stay small."""
-
-
-class Choice(NamedTuple):
-    """What the collection says of its discriminants, without any box."""
-
-    share: float  # of the collection in a class's discriminant
-    seed_error: (
-        float  # mean squared miss of seeds in photographs that were left out, of the chosen discriminants
-    )
-    ratio: float  # that of one for the collection, divided by that of one a class
 
 
 class Foreground(Method):
@@ -99,6 +90,7 @@ class Foreground(Method):
         self.register_buffer("discriminants", torch.zeros(num_classes, 1 + sum(self._widths)))
         self.register_buffer("levels", torch.full((1,), LEVEL if level is None else level))
         self.choice: Choice | None = None
+        self.mixed: SeedSums | None = None  # what the discriminants were solved from
         self._folds = FOLDS if num_classes <= MANY_CLASSES else 2
 
     def state_dict(self, *args: Any, **kwargs: Any) -> Any:
@@ -145,16 +137,18 @@ class Foreground(Method):
         labels = labels_or_top(found.logits, labels)
         vectors = place_vectors(stages, self._grid_hw(stages))
         values = torch.einsum("bpd,bnd->bnp", vectors, self.discriminants[labels].to(vectors.dtype))
-        maps = values.reshape(*values.shape[:2], *self._grid_hw(stages)).clamp(-1, 1)
-        if self.tighten:
-            maps = self._tightened(maps, images)
-        return ScoreMaps(found.logits, self._as_share(maps), labels)
+        maps = self.outlined(values.reshape(*values.shape[:2], *self._grid_hw(stages)), images)
+        return ScoreMaps(found.logits, as_share(maps, self.levels[0]), labels)
 
-    def _as_share(self, maps: Tensor) -> Tensor:
-        """Values of the discriminant as shares in [0, 1] that are a half at the level."""
-        above_level = maps - self.levels[0]
-        below, above = above_level / (1 + self.levels[0]), above_level / (1 - self.levels[0])
-        return (0.5 + 0.5 * torch.where(above_level < 0, below, above)).clamp(0, 1)
+    def places(self, images: Tensor) -> tuple[Tensor, tuple[int, int]]:
+        """What discriminants see of normalised ``images``: (B, N, D), and the grid of the N places."""
+        stages = self._centred(images)
+        return place_vectors(stages, self._grid_hw(stages)), self._grid_hw(stages)
+
+    def outlined(self, values: Tensor, images: Tensor) -> Tensor:
+        """Values of discriminants (B, n, h, w) as maps of ``images``, in [-1, 1]."""
+        maps = values.clamp(-1, 1)
+        return self._tightened(maps, images) if self.tighten else maps
 
     def _tightened(self, maps: Tensor, images: Tensor) -> Tensor:
         """On a grid of half the image's side, with edges where the photograph has them."""
@@ -213,22 +207,31 @@ class Foreground(Method):
 
     def _add_means(self, sums: Sums, batch: Batch) -> None:
         per_photograph = torch.cat([part.double().mean((2, 3)) for part in self._middle(batch.images)], dim=1)
-        sums["count"] += len(batch.images)
-        sums["features"] += per_photograph.sum(0).cpu()
+        shown = batch.labels >= 0
+        sums["count"] += shown.sum().cpu()
+        sums["features"] += per_photograph[shown].sum(0).cpu()
 
     def _solve_means(self, sums: Sums) -> None:
         self.means.copy_(sums["features"] / sums["count"])
 
     def _no_seeds(self) -> Sums:
-        """Of each class and fold."""
-        groups, size = (self.num_classes, self._folds), self.discriminants.shape[1]
-        shapes = ((*groups, size, size), (*groups, size), groups)
-        return SeedSums(*(torch.zeros(shape, dtype=torch.float64) for shape in shapes))._asdict()
+        """Of each class and fold, and of photographs without any object."""
+        size = self.discriminants.shape[1]
+        seeds = SeedSums.none((self.num_classes, self._folds), size)
+        empty = SeedSums.none((), size)
+        return {**seeds._asdict(), **{_EMPTY + name: part for name, part in empty._asdict().items()}}
 
     def _add_seeds(self, sums: Sums, batch: Batch) -> None:
         maps = self._seeding_maps(batch)
         stages = self._centred(batch.images)
+        empty = batch.labels < 0
+        if empty.any():
+            vectors = place_vectors([stage[empty] for stage in stages], self._grid_hw(stages))
+            for name, value in background_sums(vectors)._asdict().items():
+                sums[_EMPTY + name] += value.cpu()
         for row, (label, fold) in enumerate(zip(batch.labels.tolist(), batch.folds.tolist(), strict=True)):
+            if label < 0:
+                continue
             # One by one: how alike all places are to all others takes more memory than all the rest.
             own = [stage[row : row + 1] for stage in stages]
             spread = unit_range(spread_along(maps[row : row + 1], own)[:, 0])
@@ -242,52 +245,28 @@ class Foreground(Method):
         if self.seeds_from == "norm":
             norms: Tensor = torch.linalg.vector_norm(self.backbone(batch.images), dim=1, keepdim=True)
             return norms
-        return (self.reader or self.seeding).localize(batch.images, batch.labels).maps
+        labels = batch.labels.clamp_min(0)  # where there is no object, any
+        return (self.reader or self.seeding).localize(batch.images, labels).maps
 
     def _solve_seeds(self, sums: Sums) -> None:
-        every = SeedSums(**sums)
+        every = SeedSums(*(sums[name] for name in SeedSums._fields))
+        empty = SeedSums(*(sums[_EMPTY + name] for name in SeedSums._fields))
         self.choice = (
             choose(every) if self.kind == "auto" else judged(every, 1.0 * (self.kind == "collection"))
         )
-        self.discriminants.copy_(discriminants(every.over(1), self.choice.share))
+        self.mixed = mixed_sums(every.over(1), self.choice.share, empty)
+        self.discriminants.copy_(discriminant(self.mixed))
         if self.level is None:
             self.levels.fill_(LEVEL if self.choice.share == 1 else CLASS_LEVEL)
 
 
-def discriminants(of_classes: SeedSums, share: float) -> Tensor:
-    """(K, D) of the sums (K, ...) of the classes, ``share`` of the collection's in each."""
-    collection = of_classes.over(0)
-    return discriminant(collection.mixed(of_classes, share))
+def as_share(maps: Tensor, level: Tensor) -> Tensor:
+    """Values of a discriminant, in [-1, 1], as shares of object in [0, 1] that are a half at the level.
 
-
-def choose(sums: SeedSums) -> Choice:
-    """The share of the collection that predicts the seeds of left-out photographs best, or all of it.
-
-    Args:
-        sums: (K, folds, ...) of each class and fold.
+    Example:
+        >>> as_share(torch.tensor([-1.0, 0.2, 0.6, 1.0]), torch.tensor(0.2))
+        tensor([0.0000, 0.5000, 0.7500, 1.0000])
     """
-    errors = {share: left_out_error(sums, share) for share in SHARES}
-    best = min(errors, key=lambda share: errors[share])
-    ratio = errors[1.0] / max(errors[0.0], 1e-12)
-    # Where classes contradict each other, each has learned what tells it apart: all together correct some.
-    share = 1.0 if errors[1.0] <= COLLECTION_MARGIN * errors[best] or ratio >= UNSURE_RATIO else best
-    return Choice(share, errors[share], ratio)
-
-
-def judged(sums: SeedSums, share: float) -> Choice:
-    """What the collection says of a share that was asked for."""
-    return choose(sums)._replace(share=share, seed_error=left_out_error(sums, share))
-
-
-def left_out_error(sums: SeedSums, share: float) -> float:
-    """Mean squared miss of the seeds of each fold by discriminants of the others: 1 where nothing is known.
-
-    Args:
-        sums: (K, folds, ...) of each class and fold.
-        share: of the collection in each class's discriminant.
-    """
-    missed = sums.weight.new_zeros(())
-    for fold in range(sums.weight.shape[1]):
-        held = SeedSums(*(part[:, fold] for part in sums))
-        missed += seed_error(discriminants(sums.over(1) - held, share), held).sum()
-    return float(missed / sums.weight.sum().clamp_min(1e-12))
+    above_level = maps - level
+    below, above = above_level / (1 + level), above_level / (1 - level)
+    return (0.5 + 0.5 * torch.where(above_level < 0, below, above)).clamp(0, 1)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from rfga.nn.self_similarity import Size, joined_features
 
-__all__ = ["SeedSums", "discriminant", "place_vectors", "seed_error", "seed_sums", "seeds"]
+__all__ = ["SeedSums", "background_sums", "discriminant", "place_vectors", "seed_error", "seed_sums", "seeds"]
 
 FEATURE_SCALE = 10.0
 """Of the joined features, which have unit length, beside the constant 1."""
@@ -31,6 +31,12 @@ class SeedSums(NamedTuple):
     gram: Tensor  # (..., D, D) float64: weighted sum of x x'
     moment: Tensor  # (..., D): weighted sum of x t, t = +1 for object and -1 for background
     weight: Tensor  # (...): sum of the weights
+
+    @classmethod
+    def none(cls, groups: tuple[int, ...], size: int) -> SeedSums:
+        """Of no seed: zeros for each of ``groups``, of vectors of ``size`` numbers."""
+        shapes = ((*groups, size, size), (*groups, size), groups)
+        return cls(*(torch.zeros(shape, dtype=torch.float64) for shape in shapes))
 
     def over(self, *dims: int) -> SeedSums:
         """The sums over some of the leading dimensions, counted from the first."""
@@ -117,6 +123,21 @@ def seed_sums(vectors: Tensor, weights: Tensor, signs: Tensor) -> SeedSums:
     x, w, t = vectors[sure].double(), weights[sure].double(), signs[sure].double()
     weighted = x * w[:, None]
     return SeedSums(weighted.T @ x, weighted.T @ t, w.sum())
+
+
+def background_sums(vectors: Tensor) -> SeedSums:
+    """The sums of photographs without any object: all places are background, of each photograph weighing 1.
+
+    Args:
+        vectors: (B, N, D) of ``place_vectors``.
+
+    Example:
+        >>> sums = background_sums(torch.tensor([[[2.0, 1.0], [4.0, 1.0]]]))
+        >>> sums.moment.tolist(), sums.weight.item()
+        ([-3.0, -1.0], 1.0)
+    """
+    signs = -torch.ones(vectors.shape[:2], dtype=torch.float64, device=vectors.device)
+    return seed_sums(vectors, -signs / vectors.shape[1], signs)
 
 
 def discriminant(sums: SeedSums, ridge: float = 0.01) -> Tensor:

@@ -5,18 +5,23 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from rfga.cli import main
 from rfga.data import open_dataset
 from rfga.engine.building.box_set import photographs_of
+from rfga.engine.learning.passes import Passes
 from rfga.files import claimed, held_in
 from rfga.types import UserError
+from tests.engine.tiny import weights
 
 SIZES_HW = ((48, 80), (70, 50), (64, 64))
+SOLVED = ["--backbone", "test_resnet", "--weights", "none", "--device", "cpu", "--workers", "0", "--quiet"]
 QUICK = [
     *("--backbone", "test_resnet", "--weights", "none", "--epochs", "1", "--image-size", "64"),
     *("--batch-size", "6", "--device", "cpu", "--workers", "0", "--quiet"),
@@ -176,3 +181,82 @@ def test_two_at_once_in_one_folder(
         assert main(["build", str(photographs), "--out", str(tmp_path / "boxes"), *QUICK]) == 1
     assert "expected one rfga build at a time in" in capsys.readouterr().err
     assert held_in(tmp_path / "boxes") == []
+
+
+def test_photographs_without_any_object(tmp_path: Path) -> None:
+    """No class, no box, learned from; and the run knows of them when it is used."""
+    root = write_photographs(tmp_path / "all")
+    (root / "val" / "green").rename(root / "val" / "empty")
+    out = tmp_path / "out"
+    assert main(["build", str(root), "--out", str(out), *SOLVED, "--image-size", "64"]) == 0
+    coco = json.loads((out / "boxes/coco.json").read_text())
+    empty = {image["id"] for image in coco["images"] if "/empty/" in image["file_name"]}
+    assert len(empty) == 6
+    assert not empty & {annotation["image_id"] for annotation in coco["annotations"]}
+    assert all(image.get("reviewed", False) == (image["id"] in empty) for image in coco["images"])
+    assert [category["name"] for category in coco["categories"]] == ["green", "red"]
+    told = json.loads((out / "boxes/summary.json").read_text())
+    assert (told["inputs"], told["reviewed"], told["class_from"]) == (24, 6, {"folder": 18})
+    assert not [name for name in told["nothing_found"] if "empty" in name]
+
+
+def write_corrections(path: Path, boxes: dict[str, list[list[float]]]) -> Path:
+    """COCO as ``rfga review`` writes it: photographs of 80 x 48 pixels that a person has looked at."""
+    images = [
+        {"id": k, "file_name": name, "width": 80, "height": 48, "reviewed": True}
+        for k, name in enumerate(boxes)
+    ]
+    pairs = [(k, box) for k, held in enumerate(boxes.values()) for box in held]
+    annotations = [
+        {"id": n, "image_id": k, "category_id": 1, "bbox": box, "source": "person"}
+        for n, (k, box) in enumerate(pairs)
+    ]
+    categories = [{"id": 1, "name": "red"}]
+    path.write_text(json.dumps({"images": images, "annotations": annotations, "categories": categories}))
+    return path
+
+
+def boxes_of(out: Path) -> dict[str, list[dict[str, Any]]]:
+    """Of every photograph, its annotations in COCO."""
+    coco = json.loads((out / "boxes/coco.json").read_text())
+    found: dict[int, list[dict[str, Any]]] = {image["id"]: [] for image in coco["images"]}
+    for annotation in coco["annotations"]:
+        found[annotation["image_id"]].append(annotation)
+    return {image["file_name"]: found[image["id"]] for image in coco["images"]}
+
+
+def test_boxes_by_a_person_are_learned_from_and_stay(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Called again with other boxes it solves anew, from the sums that it has, and replaces the boxes."""
+    looked: list[int] = []
+    whole = Passes._batch
+
+    def counting(self: Passes, *given: Any) -> Any:
+        looked.append(len(given[1]))
+        return whole(self, *given)
+
+    monkeypatch.setattr(Passes, "_batch", counting)
+    first = {"train/red/0.png": [[15.0, 10.0, 25.0, 25.0]], "val/red/3.png": [[3.0, 4.0, 50.0, 20.0]]}
+    truth = write_corrections(tmp_path / "corrected.json", first)
+    command = ["build", str(photographs), "--out", str(tmp_path / "out"), *SOLVED, "--image-size", "64"]
+    assert main([*command, "--truth", str(truth)]) == 0
+    found = boxes_of(tmp_path / "out")
+    for name, boxes in first.items():
+        assert [annotation["bbox"] for annotation in found[name]] == boxes
+        assert [(a["score"], a["source"]) for a in found[name]] == [(1, "person")]
+    assert not [
+        name for name, held in found.items() if name not in first and any("source" in a for a in held)
+    ]
+    learned = json.loads((tmp_path / "out/run/metrics.json").read_text())["learned"]
+    assert (learned["corrections"]["photographs"], learned["corrections"]["weight"]) == (2, 0.5)
+    before, solved = len(looked), weights(tmp_path / "out/run")["discriminants"]
+    write_corrections(truth, {"train/red/0.png": []})
+    assert main([*command, "--truth", str(truth)]) == 0
+    found = boxes_of(tmp_path / "out")
+    assert found["train/red/0.png"] == []
+    assert "source" not in found["val/red/3.png"][0]
+    assert len(looked) == before, "no photograph is looked at again for the sums"
+    assert not torch.equal(weights(tmp_path / "out/run")["discriminants"], solved)
+    summary = json.loads((tmp_path / "out/boxes/summary.json").read_text())
+    assert (summary["reviewed"], summary["done"], summary["nothing_found"]) == (1, 24, [])

@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from rfga.engine.localizing.journal import Journal
-from rfga.engine.localizing.output import SUMMARY_NAME
+from rfga.engine.localizing.journal import SUMMARY_NAME, Journal
 from rfga.types import Prediction
 
 CLASSES = ("cat", "dog", "a&<b>\"c'")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from rfga.engine.reviewing.app import MOST_BYTES, STATIC
 from rfga.engine.reviewing.command import HOST, ReviewCommand, Reviewing, reviewing
 from rfga.engine.reviewing.pictures import THUMBNAIL_PIXELS
 from rfga.files import StorageError
+from rfga.output.letters import legible
 from tests.engine.reviewing import made
 
 
@@ -35,11 +36,13 @@ class Told:
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reviewing]:
-    folder = made.boxes_folder(tmp_path_factory.mktemp("review"))
+    found = made.predictions()
+    found[3] = replace(found[3], size_hw=(1200, 2000))
+    folder = made.boxes_folder(tmp_path_factory.mktemp("review"), found)
     photos = folder.parent / "photos"
     (photos / "cat" / "sure.jpg").write_text("no picture")
     (photos / "dog" / "none.png").unlink()
-    turned = Image.fromarray(np.full((2000, 3000, 3), 90, np.uint8))
+    turned = Image.fromarray(np.full((2000, 1200, 3), 90, np.uint8))
     exif = turned.getexif()
     exif[0x0112] = 6  # a viewer turns it
     turned.save(photos / "dog" / "two.jpg", exif=exif)
@@ -84,7 +87,7 @@ def test_what_the_page_asks(page: Reviewing) -> None:
     assert [item["number"] for item in told(page, "/ask/page", {"label": 0}).json["items"]] == [0, 1]
     step = {"number": 2, "by": 1, "unseen": True}
     assert told(page, "/ask/step", step).json == {"number": 0}
-    box = {"edges": [1, 2.5, 30, 40], "class": "dog"}
+    box = {"edges": [1, 2.5, 30, 40], "class": 1}
     changed = told(page, "/ask/change", {"number": 0, "mark": "corrected", "boxes": [box]}).json
     assert (changed["state"], changed["boxes"]) == ("corrected", [{**box, "score": None}])
     assert told(page, "/ask/entry", {"number": 0}).json["boxes"] == changed["boxes"]
@@ -141,17 +144,17 @@ def test_other_addresses_are_not_there(path: str, method: str, status: int, page
         ("change", {"number": 1.5, "mark": "right"}),
         ("change", {"number": 10**30, "mark": "right"}),
         ("change", {"number": 0, "mark": "corrected", "boxes": [[1, 2, 3, 4]]}),
-        ("change", {"number": 0, "mark": "corrected", "boxes": [{"edges": [1, 2, 3], "class": "cat"}]}),
+        ("change", {"number": 0, "mark": "corrected", "boxes": [{"edges": [1, 2, 3], "class": 0}]}),
         (
             "change",
-            b'{"number": 0, "mark": "corrected", "boxes": [{"edges": [0, 0, NaN, 9], "class": "cat"}]}',
+            b'{"number": 0, "mark": "corrected", "boxes": [{"edges": [0, 0, NaN, 9], "class": 0}]}',
         ),
         (
             "change",
-            b'{"number": 0, "mark": "corrected", "boxes": [{"edges": [0, 0, 1e999, 9], "class": "cat"}]}',
+            b'{"number": 0, "mark": "corrected", "boxes": [{"edges": [0, 0, 1e999, 9], "class": 0}]}',
         ),
-        ("change", {"number": 0, "mark": "corrected", "boxes": [{"edges": [0, 0, 9, 9], "class": "bird"}]}),
-        ("change", {"number": 0, "mark": "corrected", "boxes": [{"edges": [0, 0, 9, 9], "class": 1}]}),
+        ("change", {"number": 0, "mark": "corrected", "boxes": [{"edges": [0, 0, 9, 9], "class": 3}]}),
+        ("change", {"number": 0, "mark": "corrected", "boxes": [{"edges": [0, 0, 9, 9], "class": -1}]}),
         *(("page", {"shown": "x"}), ("page", {"shown": []}), ("page", {"page": "1"}), ("page", {"at": -1})),
         *(("entry", {"number": 5}), ("step", {"number": "a"}), ("page", {"label": "cat"})),
     ],
@@ -162,6 +165,22 @@ def test_what_the_page_would_not_send_is_told_in_a_sentence(name: str, body: Any
     assert answer.status == 400, answer.body
     assert answer.body.startswith(b"expected ")
     assert page.review.said.steps == steps
+
+
+@pytest.mark.parametrize(
+    "name", ["cat/\udcff.jpg", "cat/</script><img src=x onerror=alert(1)>.jpg", "cat/\u202egpj.jpg"]
+)
+def test_names_are_text_and_cannot_turn_what_stands_beside_them(name: str, tmp_path: Path) -> None:
+    found = [replace(made.predictions()[0], image_id=name)]
+    with reviewing(ReviewCommand(made.boxes_folder(tmp_path, found), port=0)) as opened:
+        answer = told(opened, "/ask/entry", {"number": 0})
+        assert answer.headers["content-type"] == "application/json"
+        assert answer.json["name"] == legible(name)
+        assert told(opened, "/thumbnail/0").status == 200
+        assert told(opened, "/ask/change", {"number": 0, "mark": "right"}).json["state"] == "right"
+        assert told(opened, "/ask/write", {}).status == 200
+        [image] = json.loads((opened.review.found.place.boxes / "corrected.json").read_text())["images"]
+        assert image["file_name"] == name
 
 
 def test_sizes_are_stated_and_bounded(page: Reviewing) -> None:
@@ -175,9 +194,9 @@ def test_pictures_are_made_upright_and_small(page: Reviewing) -> None:
     assert answer.headers["content-type"] == "image/jpeg"
     assert answer.headers["cache-control"] == "private, max-age=3600"
     with Image.open(io.BytesIO(answer.body)) as image:
-        assert image.size == (THUMBNAIL_PIXELS * 2 // 3, THUMBNAIL_PIXELS)
+        assert image.size == (THUMBNAIL_PIXELS, THUMBNAIL_PIXELS * 3 // 5)
     with Image.open(io.BytesIO(told(page, "/photograph/3").body)) as image:
-        assert image.size == (1200, 1800)
+        assert image.size == (1800, 1080)
     with Image.open(io.BytesIO(told(page, "/photograph/0").body)) as image:  # never enlarged
         assert image.size == (200, 120)
 

@@ -136,6 +136,7 @@ def test_a_sitting(tmp_path: Path) -> None:
         assert [address for address in tab.requested if not address.startswith(f"{page.address}/")] == []
         assert tab.complaints == []
         assert tab.dialogs == []
+        assert tab.value("document.querySelectorAll('img[src=x]').length") == 0
     coco = json.loads((boxes / "corrected.json").read_text())
     held = {image["id"]: image for image in coco["images"]}
     assert {image["file_name"] for image in held.values() if image.get("reviewed")} == {

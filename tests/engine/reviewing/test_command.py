@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -37,6 +39,14 @@ def test_ctrl_c_writes_what_was_said_and_ends(tmp_path: Path, capfd: pytest.Capt
     review_boxes(command, announced)  # nothing new was said
     assert said[2:] == ["the page has ended"]
     assert capfd.readouterr().err == ""
+
+
+def test_a_person_waits_for_no_network() -> None:
+    code = (
+        "import sys, rfga.engine.reviewing.app, rfga.engine.reviewing.command\n"
+        "assert not {'torch', 'timm', 'lightning', 'gradio', 'fastapi'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_files_without_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -78,6 +88,4 @@ def test_what_localize_writes_can_be_reviewed(tiny_run: Path, birds: Path, tmp_p
     ]
     assert main(again) == 0
     with opened(ReviewCommand(out)) as review:
-        assert review.entry(0)["boxes"] == [
-            {"edges": (1.0, 2.0, 9.0, 8.0), "class": review.classes[1], "score": None}
-        ]
+        assert review.entry(0)["boxes"] == [{"edges": (1.0, 2.0, 9.0, 8.0), "class": 1, "score": None}]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from rfga.data.truth.readers import open_truth
 from rfga.engine.reviewing.command import ReviewCommand, opened, write_corrected
@@ -42,12 +43,12 @@ def test_the_list_begins_with_the_worst(review: Review) -> None:
     first, second = held["items"][:2]
     assert (first["name"], first["class"], first["boxes"], first["confidence"]) == (
         "dog/none.png",
-        "dog",
+        1,
         [],
         0,
     )
     assert second["size"] == [200, 120]
-    assert second["boxes"] == [{"edges": (20.0, 10.0, 90.0, 70.0), "class": "cat", "score": 0.2}]
+    assert second["boxes"] == [{"edges": (20.0, 10.0, 90.0, 70.0), "class": 0, "score": 0.2}]
 
 
 def test_choices_of_the_list(review: Review) -> None:
@@ -104,7 +105,7 @@ def test_what_is_right_wrong_or_changed(review: Review) -> None:
 
 def test_boxes_end_where_the_photograph_does(review: Review) -> None:
     [box] = review.change(0, "corrected", [(-5.0, 20.0, 500.0, 90.0, "dog")])["boxes"]
-    assert box == {"edges": (0.0, 20.0, 200.0, 90.0), "class": "dog", "score": None}
+    assert box == {"edges": (0.0, 20.0, 200.0, 90.0), "class": 1, "score": None}
     for bad in ((210.0, 0.0, 220.0, 9.0, "cat"), (0.0, 0.0, 9.0, 9.0, "bird")):
         with pytest.raises(UserError, match="expected boxes of known classes in 200 x 120 pixels"):
             review.change(0, "corrected", [bad])
@@ -210,6 +211,15 @@ def test_a_build_a_folder_and_its_file_are_the_same(folder: Path) -> None:
     (moved / "cat" / "unsure.jpg").unlink()
     with opened(ReviewCommand(folder, data=moved)) as review:  # one that is gone ends nothing
         assert review.photograph(0) is None
+
+
+def test_photographs_of_other_boxes_are_told(folder: Path) -> None:
+    Image.new("RGB", (120, 200)).save(folder.parent / "photos" / "cat" / "unsure.jpg")  # turned
+    with (
+        pytest.raises(UserError, match=r"with 200 x 120 pixels, .* found 120 x 200: give --data"),
+        opened(ReviewCommand(folder)),
+    ):
+        pass
 
 
 def test_what_is_no_folder_of_boxes(tmp_path: Path, folder: Path) -> None:

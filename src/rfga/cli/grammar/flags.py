@@ -17,7 +17,7 @@ from rfga.engine.localizing.refiners import REFINER_NAMES
 from rfga.engine.run.config import METHOD_NAMES, POSTHOC_NAMES, RunPolicy, TrainConfig
 from rfga.engine.run.options import groups_of
 from rfga.engine.runtime.machine import Runtime
-from rfga.types import SPLIT_ALIASES, SPLITS, UserError
+from rfga.types import BACKGROUND_FOLDERS, SPLIT_ALIASES, SPLITS, UserError
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -138,6 +138,16 @@ def add_truth(command: ArgumentParser, what: str = "boxes or masks of the split"
     """Boxes or masks from anywhere."""
     flag = into(command, MOST_USED)
     flag("--truth", type=str | None, default=None, help=f"{what}: {TRUTH_HELP}")
+
+
+def add_background(command: ArgumentParser) -> None:
+    """Photographs without any object."""
+    text = (
+        "folder beside the class folders of photographs without any object; of methods that are solved, "
+        f"{', '.join(BACKGROUND_FOLDERS)} count as such without being named"
+    )
+    flag = into(command, METHOD)
+    flag("--background", type=str | None, default=None, metavar="NAME", help=text)
 
 
 def add_json(command: ArgumentParser, what: str = "write the numbers there too") -> None:

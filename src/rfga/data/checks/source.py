@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,29 +56,32 @@ class FoldersToCheck(FolderDataset):
 
     def odd_folders(self, truth: Path | None) -> Iterator[Finding]:
         """What is not as expected in the layout."""
-        for note in layout_notes(self.root, self._split_folders, self.classes, truth):
+        for note in layout_notes(self.root, self._split_folders, self.classes, truth, self._no_classes):
             yield Finding("data_set", self.name, note)
 
     def _find_classes(self) -> tuple[str, ...]:
         first, *others = self._split_folders.values()
-        classes = list(class_folders(first))
+        classes = list(class_folders(first, self._no_classes))
         # Classes of the first split keep their indices.
         for folder in others:
-            classes += [name for name in class_folders(folder) if name not in classes]
+            own = class_folders(folder, self._no_classes)
+            classes += [name for name in own if name not in classes]
         return tuple(classes) or super()._find_classes()
 
 
-def open_for_check(data: str, truth: Path | None = None, split: str = "val") -> CheckSource:
+def open_for_check(
+    data: str, truth: Path | None = None, split: str = "val", background: Sequence[str] = ()
+) -> CheckSource:
     """Open a data set as ``open_dataset`` does; the truth of class folders is left to the check.
 
     Raises:
         UserError: there is no such data set, or nothing in it.
     """
     name, root = locate_dataset(data)
-    if name == "folder" and root is not None and not lie_loose(root):
-        folders = FoldersToCheck(root)
+    if name == "folder" and root is not None and not lie_loose(root, background):
+        folders = FoldersToCheck(root, background=background)
         findings = (*folders.odd_folders(truth), *folders.left_out())
         return CheckSource(folders, findings, split_folder=folders.split_folder(split))
-    dataset = open_dataset(data, truth, split)
+    dataset = open_dataset(data, truth, split, background=background)
     notes = tuple(Finding("data_set", dataset.name, note) for note in dataset.notes)
     return CheckSource(dataset, notes, carries_truth=True)

@@ -39,6 +39,7 @@ class CocoImage:
     where: str
     boxes: list[CocoBox] = field(default_factory=list)
     crowds: list[str] = field(default_factory=list)  # entries left out, because they outline groups
+    reviewed: bool = False  # a person has looked at it: its boxes are right, and there are no others
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,9 @@ class Coco:
 def read_coco(path: Path) -> Coco:
     """The images of a COCO file with their boxes, and the names of its categories.
 
-    Ids may be whole numbers, texts, or floats of the same value.
+    Where any of its images is ``reviewed``, as ``rfga review`` and ``rfga build`` write it, only such images
+    count: the boxes of the others were found, and are no truth. Ids may be whole numbers, texts, or floats of
+    the same value.
 
     Raises:
         UserError: the file is unreadable, or no object with lists of images and annotations.
@@ -86,7 +89,8 @@ def read_coco(path: Path) -> Coco:
             image.boxes.append(CocoBox(category or "", item.get("bbox"), where))
         else:
             image.crowds.append(where)
-    return Coco(list(images.values()), frozenset(categories.values()), faults)
+    reviewed = [image for image in images.values() if image.reviewed]
+    return Coco(reviewed or list(images.values()), frozenset(categories.values()), faults)
 
 
 def gather_coco(coco: Coco, image_ids: Sequence[str], split_folder: Path) -> Gathered[CocoImage]:
@@ -135,7 +139,8 @@ def _read_images(content: dict[str, Any], path: Path, faults: list[str]) -> dict
         if key is None or not isinstance(name, str):
             faults.append(_fault("an id and a file_name", where, item))
         else:
-            entries.append((key, CocoImage(name, _size(item, where, faults), where)))
+            image = CocoImage(name, _size(item, where, faults), where, reviewed=item.get("reviewed") is True)
+            entries.append((key, image))
     ids = Counter(key for key, _ in entries)
     names = Counter(path_key(image.file_name) for _, image in entries)
     images: dict[str, CocoImage] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +12,7 @@ import numpy as np
 from rfga.data.images import is_turned, read_size
 from rfga.data.spelling import class_key, nearly_same
 from rfga.data.truth.gathered import Gathered
+from rfga.data.truth.given import NOTHING_HERE, Given
 from rfga.data.truth.remarks import Remark, Remarks
 from rfga.types import Truth, UserError
 
@@ -26,6 +27,7 @@ class Marked:
     size_hw: tuple[float, float] | None  # of the photograph, as stated there
     boxes: list[tuple[str, list[float]]] = field(default_factory=list)  # class name; edges x0, y0, x1, y1
     as_fractions: bool = False  # edges as fractions of width and height instead of pixels
+    reviewed: bool = False  # by a person: there are no other objects, and none at all where there is no box
 
 
 class BoxTruth:
@@ -51,6 +53,7 @@ class BoxTruth:
     ) -> None:
         self._split_folder = split_folder
         self._marked: dict[str, Marked] = {}
+        self._reviewed = {name: replace(image) for name, image in gathered.by_id.items() if image.reviewed}
         self._warnings: dict[str, str] = {}
         own_class = OwnClass(class_names, gathered)
         for image_id, image in gathered.by_id.items():
@@ -74,7 +77,7 @@ class BoxTruth:
         Raises:
             UserError: there is no box of any photograph of the split.
         """
-        if self._marked:
+        if self._marked or self._reviewed:
             return
         # What was left out is why nothing remains, unless names do not fit.
         if self.remarks and not self.missing_images:
@@ -94,8 +97,24 @@ class BoxTruth:
     def truth(self, image_id: str) -> Truth | None:
         """Boxes in original pixels, None where there are none; UserError where they do not fit."""
         image = self._marked.get(image_id)
+        return None if image is None else self._fitted(image_id, image)
+
+    def given(self, image_id: str) -> Given | None:
+        """What a person has said of a photograph, boxes of other classes among it; None where nothing.
+
+        Raises:
+            UserError: the boxes do not fit.
+        """
+        image = self._reviewed.get(image_id) or self._marked.get(image_id)
         if image is None:
             return None
+        if not image.boxes:
+            return NOTHING_HERE
+        boxes = self._fitted(image_id, image).boxes
+        assert boxes is not None  # there are some
+        return Given(boxes, tuple(name for name, _ in image.boxes))
+
+    def _fitted(self, image_id: str, image: Marked) -> Truth:
         size_hw = read_size(self._split_folder / image_id)
         if image.size_hw not in (None, size_hw):
             raise size_error(f"image {image_id!r} in {image.where}", image.size_hw, size_hw)

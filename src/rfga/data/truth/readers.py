@@ -76,7 +76,8 @@ def truth_notes(reader: TruthReader) -> list[str]:
 class CocoTruth(BoxTruth):
     """Boxes of a COCO JSON file.
 
-    Boxes marked ``iscrowd``, which outline groups, do not count; entries that are none are left out.
+    Where images are ``reviewed``, only these count. Boxes marked ``iscrowd``, which outline groups, do not;
+    entries that are none are left out.
     """
 
     def __init__(self, path: Path, split_folder: Path, image_ids: Sequence[str]) -> None:
@@ -87,7 +88,7 @@ class CocoTruth(BoxTruth):
         for image_id, image in images.by_id.items():
             edges = [(box.class_name, box_edges(box, images.remarks)) for box in image.boxes]
             boxes = [(name, box) for name, box in edges if box is not None]
-            gathered.by_id[image_id] = Marked(str(path), image.size_hw, boxes)
+            gathered.by_id[image_id] = Marked(str(path), image.size_hw, boxes, reviewed=image.reviewed)
         super().__init__(gathered, coco.class_names, split_folder, image_ids)
         self.require_boxes(path, len(coco.images), "give file_name relative to that folder (CLASS/NAME)")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,28 +13,36 @@ import numpy as np
 
 from rfga.data import locate_dataset, open_dataset
 from rfga.data.base import Dataset
+from rfga.data.truth.given import NOTHING_HERE
 from rfga.engine.building.data_check import CheckCommand, check_data, write_check
-from rfga.engine.building.train import TrainCommand, train_and_report
+from rfga.engine.building.train import (
+    TrainCommand,
+    background_folders,
+    learns_from_boxes,
+    require_background,
+    take_corrections,
+    train_and_report,
+)
 from rfga.engine.building.verdict import Verdict, verdict_of
 from rfga.engine.localizing.estimate import estimated_for
 from rfga.engine.localizing.inputs import Photograph
 from rfga.engine.localizing.journal import FILE_NAME as JOURNAL
-from rfga.engine.localizing.journal import Summary
+from rfga.engine.localizing.journal import Summary, held_settings
 from rfga.engine.localizing.labels import choose_labels
-from rfga.engine.localizing.localize import localize
+from rfga.engine.localizing.localize import localize, settings_of
 from rfga.engine.localizing.localizer import Localizer
 from rfga.engine.localizing.options import LocalizeOptions
 from rfga.engine.localizing.refiners import load_refiner
 from rfga.engine.localizing.review_sheet import REVIEW_NAME
 from rfga.engine.localizing.witness import load_witness
-from rfga.engine.run.config import RunPolicy
+from rfga.engine.run.config import RunPolicy, TrainConfig
 from rfga.engine.run.folder import RunFolder
 from rfga.engine.runtime.devices import pick_device
 from rfga.engine.runtime.machine import Runtime
 from rfga.engine.runtime.progress import Stopwatch, announcer
 from rfga.engine.thresholds.threshold import FIXED, threshold_sentence
 from rfga.files import claimed, held_in, make_folder, remove_leftovers, write_json
-from rfga.types import SPLITS, UserError
+from rfga.types import NO_CLASS, SPLITS, UserError
 
 CHECK, RUN, BOXES = "check", "run", "boxes"
 """The stages' folders below the one that is built."""
@@ -53,10 +62,13 @@ class BuildCommand:
         out: folder of everything that is made.
         settings: those of ``TrainConfig`` that were given.
         options: of the method.
-        truth: boxes or masks of val, which make threshold and confidence better; none are needed.
+        truth: boxes or masks of some photographs. They stay as they are, and the foreground learns from
+            them; a trained method gets threshold and confidence from those of val. None are needed.
         localize: what is written of every photograph.
         overwrite: start anew, instead of going on where an earlier call stopped.
         class_name: of the one class of photographs without class folders; by default their folder's name.
+        background: name of the folder, beside the classes, of photographs without any object.
+        corrected: the truth, where the method learns from it.
     """
 
     data: str
@@ -67,6 +79,8 @@ class BuildCommand:
     localize: LocalizeOptions = field(default_factory=LocalizeOptions)
     overwrite: bool = False
     class_name: str | None = None
+    background: str | None = None
+    corrected: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -116,7 +130,13 @@ def build_boxes(command: BuildCommand, runtime: Runtime | None = None) -> Built:
             that cannot work; a single bad photograph is recorded instead.
     """
     runtime = runtime or Runtime()
-    dataset = open_dataset(command.data, command.truth, class_name=command.class_name)
+    config = TrainConfig.from_dict({"method": BUILD_METHOD, **command.settings})
+    names = background_folders(config, command.background)
+    corrected = command.truth if learns_from_boxes(config) else None
+    command = replace(command, truth=None if corrected else command.truth, corrected=corrected)
+    dataset = open_dataset(command.data, command.truth, class_name=command.class_name, background=names)
+    take_corrections(dataset, corrected)
+    require_background(dataset, command.background)
     refined = command.localize
     load_refiner(refined.refine, refined.sam_weights, pick_device(runtime.device))  # now, not after training
     load_witness(refined.witness, refined.witness_weights)
@@ -124,18 +144,18 @@ def build_boxes(command: BuildCommand, runtime: Runtime | None = None) -> Built:
     with claimed(command.out, "rfga build"):
         for folder in (command.out, command.out / CHECK):
             remove_leftovers(folder)
-        return _build(command, dataset, runtime)
+        return _build(command, dataset, names, runtime)
 
 
-def _build(command: BuildCommand, dataset: Dataset, runtime: Runtime) -> Built:
+def _build(command: BuildCommand, dataset: Dataset, names: Sequence[str], runtime: Runtime) -> Built:
     say, watch = announcer(runtime.quiet), Stopwatch()
     policy = RunPolicy(resume=not command.overwrite, overwrite=command.overwrite)
     say("1 of 3: checking the photographs")
-    checked, findings = _check(command, runtime)
+    checked, findings = _check(command, names, runtime)
     watch.stop("check")
     say(f"2 of 3: learning ({checked})")
     settings = {"method": BUILD_METHOD, **command.settings}
-    run = command.out / RUN
+    run, boxes = command.out / RUN, command.out / BOXES
     train_and_report(
         TrainCommand(
             command.data,
@@ -145,13 +165,14 @@ def _build(command: BuildCommand, dataset: Dataset, runtime: Runtime) -> Built:
             truth=command.truth,
             policy=policy,
             class_name=command.class_name,
+            background=command.background,
+            corrected=command.corrected,
         ),
         runtime,
     )
     watch.stop("learn")
     photographs = photographs_of(dataset, command.data)
     localizer = Localizer.load(run, device=runtime.device)
-    boxes = command.out / BOXES
     if localizer.threshold.source == FIXED:
         labels = choose_labels(photographs, "folder", localizer.classes).indices
         localizer = estimated_for(localizer, photographs, labels, runtime, boxes if policy.resume else None)
@@ -159,6 +180,7 @@ def _build(command: BuildCommand, dataset: Dataset, runtime: Runtime) -> Built:
     say(f"3 of 3: boxes for {len(photographs)} photographs; {threshold}")
     looks_twice = command.localize.second_look and localizer.config.normalisation != "none"
     options = replace(command.localize, labels="folder", second_look=looks_twice)
+    policy = boxes_policy(boxes, settings_of(localizer, options, photographs), policy)
     summary = localize(localizer, photographs, boxes, options, runtime=runtime, policy=policy)
     watch.stop("localize")
     built = Built(
@@ -177,6 +199,21 @@ def _build(command: BuildCommand, dataset: Dataset, runtime: Runtime) -> Built:
     return built
 
 
+def boxes_policy(boxes: Path, settings: Mapping[str, Any], policy: RunPolicy) -> RunPolicy:
+    """What to do with what lies in a folder: it goes if it was found before a person gave these boxes.
+
+    Args:
+        boxes: folder of ``localize``, or none yet.
+        settings: that photographs are to be localized with now.
+        policy: otherwise.
+    """
+    held = held_settings(boxes)
+    changed = {name for name in {*held, *settings} if held.get(name) != settings.get(name)}
+    of_boxes = {"given", "model", "confidence", "confidence_model"}
+    other = bool(held) and "given" in changed and changed <= of_boxes
+    return RunPolicy(overwrite=True) if other else policy
+
+
 def photographs_of(dataset: Dataset, data: str) -> list[Photograph]:
     """Every photograph of a data set with its class, named by its path below the set's folder.
 
@@ -185,13 +222,17 @@ def photographs_of(dataset: Dataset, data: str) -> list[Photograph]:
     """
     _, root = locate_dataset(data)
     found: dict[str, Photograph] = {}
+    given = {sample.path: said for sample, said in dataset.corrections}
     for split in SPLITS:
-        for sample in dataset.samples(split):
+        for sample in chain(dataset.samples(split), dataset.background(split)):
             if root is not None and sample.path.is_relative_to(root):
                 name = sample.path.relative_to(root).as_posix()
             else:
                 name = f"{split}/{sample.image_id}"
-            found.setdefault(name, Photograph(name, sample.path, dataset.classes[sample.label]))
+            empty = sample.label == NO_CLASS
+            said = given.get(sample.path, NOTHING_HERE if empty else None)
+            folder_class = None if empty else dataset.classes[sample.label]
+            found.setdefault(name, Photograph(name, sample.path, folder_class, said))
     missing = [name for name, photograph in found.items() if not photograph.path.is_file()]
     if found and len(missing) == len(found):
         raise UserError(
@@ -214,7 +255,7 @@ def least_sure(boxes: Path, classes: Sequence[str]) -> list[tuple[str, float, in
     with (boxes / JOURNAL).open(encoding="utf-8") as lines:
         for line in lines:
             held = json.loads(line)
-            if "id" in held:
+            if "id" in held and not held.get("reviewed"):
                 scores.setdefault(held["label"], []).append(max(held["scores"], default=0.0))
     rows = [(classes[label], float(np.mean(found)), len(found)) for label, found in scores.items()]
     return sorted(rows, key=lambda row: row[1])[:LOOK_FIRST]
@@ -231,8 +272,8 @@ def _prepare(command: BuildCommand) -> None:
         )
 
 
-def _check(command: BuildCommand, runtime: Runtime) -> tuple[str, int]:
-    found = check_data(CheckCommand(command.data, command.truth, quiet=runtime.quiet))
+def _check(command: BuildCommand, names: Sequence[str], runtime: Runtime) -> tuple[str, int]:
+    found = check_data(CheckCommand(command.data, command.truth, quiet=runtime.quiet, background=names))
     write_check(found, command.out / CHECK / "check.html")
     write_json(command.out / CHECK / "check.json", found.as_json())
     return found.verdict, found.counts["error"] + found.counts["warning"]

@@ -39,6 +39,7 @@ class CheckCommand:
         split: that ``truth`` is of.
         workers: threads that read photographs; None takes one a core.
         quiet: show no progress.
+        background: names of folders without any object, which are no classes.
     """
 
     data: str
@@ -46,6 +47,7 @@ class CheckCommand:
     split: str = "val"
     workers: int | None = None
     quiet: bool = False
+    background: Sequence[str] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +117,7 @@ def check_data(command: CheckCommand) -> DataCheck:
         ...
         rfga.types.UserError: expected a folder with train/CLASS/*.jpg, found nothing at no/such/folder: ...
     """
-    source = open_for_check(command.data, command.truth, command.split)
+    source = open_for_check(command.data, command.truth, command.split, command.background)
     dataset = source.dataset
     with Meter("looking at photographs", _count(dataset), quiet=command.quiet) as meter:
         survey, findings = take_survey(dataset, command.workers, meter.advance)

@@ -10,9 +10,11 @@ from typing import Any
 
 from rfga.data import open_dataset
 from rfga.data.base import Dataset
+from rfga.data.folder import FolderDataset
 from rfga.engine.evaluating.command import evaluate_and_record, measured
 from rfga.engine.evaluating.options import EvaluateCommand
 from rfga.engine.evaluating.report import write_run_report
+from rfga.engine.learning.data import corrections_fingerprint
 from rfga.engine.learning.train import train
 from rfga.engine.run.config import RunPolicy, TrainConfig
 from rfga.engine.run.folder import RunFolder
@@ -23,7 +25,8 @@ from rfga.engine.runtime.joining import joined
 from rfga.engine.runtime.machine import Runtime
 from rfga.engine.runtime.progress import announcer
 from rfga.files import claimed
-from rfga.methods import BY_PASSES
+from rfga.methods import BY_PASSES, SHARES_OF_OBJECT
+from rfga.types import BACKGROUND_FOLDERS, SPLITS, UserError
 
 OF_EPOCHS = {name for name, group in groups_of(TrainConfig).items() if group == "learning by epochs"}
 """Settings of learning by steps, without meaning for a method that is solved."""
@@ -43,6 +46,8 @@ class TrainCommand:
         policy: about an earlier run in the folder.
         loggers: names of those that get every epoch.
         class_name: of the one class of photographs without class folders.
+        background: name of the folder, beside the classes, of photographs without any object.
+        corrected: boxes of any photographs, by a person, from which the foreground learns.
     """
 
     data: str
@@ -54,6 +59,70 @@ class TrainCommand:
     policy: RunPolicy = field(default_factory=RunPolicy)
     loggers: Sequence[str] = ()
     class_name: str | None = None
+    background: str | None = None
+    corrected: Path | None = None
+
+
+def background_folders(config: TrainConfig, given: str | None) -> tuple[str, ...]:
+    """The names of folders without any object, as far as the method can learn from these.
+
+    Raises:
+        UserError: a name is given, and the method cannot.
+
+    Example:
+        >>> background_folders(TrainConfig(method="foreground"), None)
+        ('background', 'empty', 'negative')
+        >>> background_folders(TrainConfig(method="cam"), None)
+        ()
+    """
+    learns = config.method in BY_PASSES or config.foreground
+    if given is None:
+        return BACKGROUND_FOLDERS if learns else ()
+    if not learns:
+        raise UserError(
+            f"expected --background with a method that is solved ({', '.join(BY_PASSES)}) or --foreground, "
+            f"found {config.method}: leave it out"
+        )
+    return (given,)
+
+
+def require_background(dataset: Dataset, given: str | None) -> None:
+    """Refuse a name of which there is no folder with photographs.
+
+    Raises:
+        UserError: there is none.
+    """
+    if given is not None and not any(dataset.background(split) for split in SPLITS):
+        raise UserError(
+            f"expected photographs without any object in a folder {given!r} beside the class folders of "
+            f"{dataset.name!r}, found none: check --background"
+        )
+
+
+def learns_from_boxes(config: TrainConfig) -> bool:
+    """Whether boxes that a person gave teach the method where objects are."""
+    return config.foreground or config.method in SHARES_OF_OBJECT
+
+
+def take_corrections(dataset: Dataset, path: Path | None) -> None:
+    """Give a data set what a person has said of its photographs.
+
+    Raises:
+        UserError: it says nothing of them, or the data set has no class folders.
+    """
+    if path is None:
+        return
+    if not isinstance(dataset, FolderDataset):
+        raise UserError(
+            f"expected class folders to learn from the boxes in {path}, found the data set {dataset.name!r}: "
+            "leave --truth out"
+        )
+    dataset.correct(path)
+
+
+def _other_corrections(run: RunFolder, dataset: Dataset) -> bool:
+    now = corrections_fingerprint(dataset.corrections) if dataset.corrections else None
+    return bool(run.read_config()[1].get("corrections") != now)
 
 
 def train_and_report(command: TrainCommand, runtime: Runtime | None = None) -> dict[str, Any] | None:
@@ -90,10 +159,17 @@ def _train_in(
         settings = _over(held.to_dict(), settings)
         truth = truth or (Path(data["truth"]) if data.get("truth") else None)
         followed = data.get("recipe")
-    was_finished = goes_on and run.is_finished
-    dataset = open_dataset(command.data, truth, class_name=command.class_name)
-    source: dict[str, Any] = {"source": command.data, "truth": None if truth is None else str(truth)}
     config = TrainConfig.from_dict(settings)
+    names = background_folders(config, command.background)
+    dataset = open_dataset(command.data, truth, class_name=command.class_name, background=names)
+    require_background(dataset, command.background)
+    take_corrections(dataset, command.corrected)
+    if goes_on and run.is_finished and learns_from_boxes(config) and _other_corrections(run, dataset):
+        runtime.processes.agree(run.reopen)
+    was_finished = goes_on and run.is_finished
+    source: dict[str, Any] = {"source": command.data, "truth": None if truth is None else str(truth)}
+    if dataset.background("train"):
+        source["background"] = list(names)
     ignored = sorted(OF_EPOCHS & {*command.settings}) if config.method in BY_PASSES else []
     if ignored:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in ignored)

@@ -65,11 +65,14 @@ def verdict_of(run: RunFolder, summary: Summary, boxes: Path) -> Verdict:
 
 
 def mean_confidence(boxes: Path) -> float:
-    """Over the photographs of a journal of ``localize``, 0 for one without a box."""
+    """Over the photographs of a journal of ``localize``, 0 for one without a box.
+
+    What a person has said is left out.
+    """
     found: list[float] = []
     with (boxes / JOURNAL).open(encoding="utf-8") as lines:
         for line in lines:
             held = json.loads(line)
-            if "id" in held:
+            if "id" in held and not held.get("reviewed"):
                 found.append(max(held["scores"], default=0.0))
     return float(np.mean(found)) if found else 0.0

@@ -33,7 +33,8 @@ def evaluate_run(
     command = replace(command, split=canonical_split(command.split))
     with joined(runtime or Runtime()) as shared:
         folder.read_model()  # tells what is wrong with the run before the data are looked through
-        dataset = open_dataset(data, command.truth, command.split)
+        names = folder.background_folders()
+        dataset = open_dataset(data, command.truth, command.split, background=names)
         return evaluate_and_record(folder, dataset, command, shared)
 
 

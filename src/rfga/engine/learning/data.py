@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +13,10 @@ from torch.utils.data import DataLoader, Sampler
 from torch.utils.data import Dataset as TorchDataset
 
 from rfga.data.base import Dataset
-from rfga.data.checks.readable import readable_samples, require_trainable
+from rfga.data.checks.readable import look_at_each, readable_samples, require_trainable
 from rfga.data.samples import few_of_each, without
 from rfga.data.transforms import Augmentation, EpochSampler, SampleImages
+from rfga.data.truth.given import Given
 from rfga.data.truth.readers import truth_notes
 from rfga.engine.run.config import TrainConfig
 from rfga.engine.runtime.machine import Runtime
@@ -35,6 +37,8 @@ class TrainingData:
     train: Sequence[Sample]
     val: Sequence[Sample]
     skipped: tuple[tuple[str, str], ...]  # image id, reason
+    background: Sequence[Sample] = ()  # to learn from as well, without any object
+    corrections: Sequence[tuple[Sample, Given]] = ()  # with their boxes by a person, of any split
 
     def record(self) -> dict[str, Any]:
         """What a run's settings say of its data."""
@@ -42,6 +46,8 @@ class TrainingData:
             "name": self.dataset.name,
             "train_photographs": len(self.train),
             "val_photographs": len(self.val),
+            **({"background_photographs": len(self.background)} if self.background else {}),
+            **({"corrections": corrections_fingerprint(self.corrections)} if self.corrections else {}),
             "skipped": [{"image": name, "reason": reason} for name, reason in self.skipped],
         }
 
@@ -80,7 +86,40 @@ def read_training_data(
         say(f"skipped {len(skipped) - SKIPPED_SHOWN} more; config.yaml lists them all")
     if train_per_class is not None:
         kept["train"] = few_of_each(kept["train"], train_per_class)
-    return TrainingData(dataset, kept["train"], kept["val"], tuple(skipped))
+    background = readable_background(dataset, runtime)
+    return TrainingData(dataset, kept["train"], kept["val"], tuple(skipped), background, dataset.corrections)
+
+
+def corrections_fingerprint(corrections: Sequence[tuple[Sample, Given]]) -> str:
+    """The same for the same photographs with the same boxes."""
+    digest = hashlib.blake2b(digest_size=16)
+    for sample, given in corrections:
+        digest.update(f"{sample.path}\n{given.boxes.tolist()}\n{given.classes}\n".encode(errors="replace"))
+    return digest.hexdigest()
+
+
+def readable_background(dataset: Dataset, runtime: Runtime) -> Sequence[Sample]:
+    """The photographs of train without any object, but for those that cannot be read, which is told."""
+    samples = dataset.background("train")
+    if not samples:
+        return ()
+
+    def fault(sample: Sample) -> str | None:
+        try:
+            dataset.check(sample)
+        except UserError as error:
+            return str(error)
+        return None
+
+    def look() -> list[tuple[str, str]]:
+        faults = zip(samples, look_at_each(samples, fault), strict=True)
+        return [(sample.image_id, why) for sample, why in faults if why is not None]
+
+    unreadable = runtime.processes.agree(look)
+    for name, reason in unreadable[:SKIPPED_SHOWN]:
+        announcer(runtime.quiet)(f"skipped {name}: {reason}")
+    lost = {name for name, _ in unreadable}
+    return [sample for sample in samples if sample.image_id not in lost]
 
 
 def checked_samples(

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,8 +14,10 @@ from torch.utils.data import DataLoader
 
 from rfga.data.samples import few_of_each
 from rfga.data.transforms import SampleImages
+from rfga.engine.learning.corrections import learn_from_corrections
 from rfga.engine.learning.data import TrainingData
 from rfga.engine.learning.sums_file import SumsFile
+from rfga.engine.localizing.confidence import CONFIDENCE_KEY, run_confidence
 from rfga.engine.run.config import TrainConfig
 from rfga.engine.run.folder import RunFolder
 from rfga.engine.run.model import normalised
@@ -23,6 +26,7 @@ from rfga.engine.runtime.machine import Runtime
 from rfga.engine.runtime.progress import Meter, announcer
 from rfga.engine.runtime.reading import reading_explained
 from rfga.methods.base import Batch, Method, Pass, Sums
+from rfga.methods.foreground import Foreground
 from rfga.types import Sample
 
 SIZES = (1.0, 1.5, 2.0)
@@ -65,8 +69,28 @@ def learn_by_passes(
     if not method.passes():
         return config
     settled = Passes(method, data, config, run, runtime).learn()
-    runtime.processes.agree(lambda: run.update_metrics(learned=method.learned()))
+    learned = method.learned()
+    if data.corrections and isinstance(method, Foreground):
+        learned |= _correct(method, data, settled, run, runtime)
+        learned.pop("doubt", None)  # that is about seeds; now boxes tell how many are right
+    runtime.processes.agree(lambda: run.update_metrics(learned=learned))
     return settled
+
+
+def _correct(
+    method: Foreground, data: TrainingData, config: TrainConfig, run: RunFolder, runtime: Runtime
+) -> dict[str, Any]:
+    """Learn from a person's boxes: what is known of it, for the run's metrics."""
+    how = config.normalisation
+    plain = run_confidence({}, how)
+    found = learn_from_corrections(method, data.dataset, data.corrections, config.image_size, plain)
+    announcer(runtime.quiet)(
+        f"learned from {found.photographs} corrected photographs; of {found.judged} left out one at a time, "
+        f"{found.right} have a right box (IoU 0.5)"
+    )
+    confidence = {CONFIDENCE_KEY: {how: found.confidence.to_dict()}}
+    runtime.processes.agree(lambda: run.update_metrics(**confidence))
+    return {"level": found.setting.level, "corrections": found.as_json()}
 
 
 class Passes:
@@ -78,6 +102,7 @@ class Passes:
         self.device = pick_device(runtime.device)
         self.method = method.eval().to(self.device).to(memory_format=torch.channels_last)
         self.data, self.config, self.run, self.runtime = data, config, run, runtime
+        self.samples = [*data.train, *data.background] if data.background else data.train
 
     @reading_explained()
     @torch.no_grad()
@@ -105,13 +130,13 @@ class Passes:
         name = f"look-{index}-{config.image_size}-{processes.rank}.safetensors"
         file = SumsFile(self.run.checkpoint.parent / name)
         total = len(self.method.passes())
-        look = Look(f"look {index + 1} of {total}", passes, self.data.train, config.image_size, file)
+        look = Look(f"look {index + 1} of {total}", passes, self.samples, config.image_size, file)
         self._solve(look)
 
     def _choose_size(self, passes: Sequence[Pass]) -> int:
         """The input's side whose seeds are predicted best in photographs that are left out."""
         base = self.config.image_size
-        few = few_of_each(self.data.train, -(-SAMPLE // len(self.data.dataset.classes)))
+        few = few_of_each(self.samples, -(-SAMPLE // len(self.data.dataset.classes)))
         errors: dict[int, float] = {}
         for factor in SIZES:
             size = self.method.backbone.layout.fitting(factor * base)

@@ -15,6 +15,7 @@ from rfga.geometry.box_evidence import EVIDENCE
 from rfga.types import FloatArray
 
 CONFIDENCE_KEY = "confidence"  # in metrics.json
+_STRENGTHS = (0.5, 4.0)  # of what is known of shift and scale beforehand, as if it were squared errors
 RIGHT_IOU = 0.5
 """A box is right when its IoU with the truth is at least this."""
 
@@ -179,6 +180,51 @@ def fit_confidence(
         round(float(weights[0]), 6),
         _rounded(weights[count:]),
     )
+
+
+def recalibrated(confidence: Confidence, evidence: FloatArray, ious: FloatArray, source: str) -> Confidence:
+    """Models of the same evidence whose mean and spread follow a few boxes that were judged.
+
+    The log odds o become a + b o: logistic regression, in which a = 0 and b = 1 count as much as a few boxes.
+
+    Args:
+        confidence: the models.
+        evidence: (n, 8) of ``rfga.geometry.box_evidence``, of boxes that the models were not fitted on.
+        ious: (n,) with the truth.
+        source: in words.
+
+    Example:
+        >>> nothing = ConfidenceModel(("fill",), (0.5,), (0.1,), (0.0,), 2.0)
+        >>> right = recalibrated(Confidence(nothing, nothing, ""), np.full((90, 1), 0.5), np.zeros(90), "")
+        >>> float(right.plain(np.array([[0.5]]))[0]) < 0.1 < float(nothing(np.array([[0.5]]))[0])
+        True
+    """
+    if not len(ious):
+        return confidence
+    model = confidence.plain
+    odds = model.intercept + ((evidence - model.means) / np.array(model.deviations)) @ np.array(model.weights)
+    design, right = np.stack([np.ones(len(odds)), odds], axis=1), (ious >= RIGHT_IOU).astype(np.float64)
+    known, strength = np.array([0.0, 1.0]), np.array(_STRENGTHS)
+    found = known
+    for _ in range(50):
+        chance = 1.0 / (1.0 + np.exp(-(design @ found).clip(-30.0, 30.0)))
+        slope = design.T @ (chance - right) + strength * (found - known)
+        curve = (design * (chance * (1 - chance))[:, None]).T @ design + np.diag(strength)
+        step = np.linalg.solve(curve, slope)
+        found = found - step
+        if np.abs(step).max() < 1e-9:
+            break
+    shift, scale = float(found[0]), max(float(found[1]), 0.0)
+    plain, looked = (
+        replace(
+            held,
+            weights=_rounded(scale * np.array(held.weights)),
+            intercept=round(shift + scale * held.intercept, 6),
+            of_class=_rounded(scale * np.array(held.of_class)),
+        )
+        for held in (confidence.plain, confidence.looked)
+    )
+    return Confidence(plain, looked, source)
 
 
 def _rounded(values: FloatArray) -> tuple[float, ...]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
+from rfga.data.background import is_background
 from rfga.data.formats import IMAGE_SUFFIXES, OTHER_PICTURES
 from rfga.data.spelling import nearly_same, same_names
+from rfga.data.truth.given import NOTHING_HERE, Given
 from rfga.data.walk import FolderClasses, find_images, of_two_classes
 from rfga.types import UserError
 from rfga.untrusted import fitting
@@ -23,10 +26,19 @@ class Photograph:
     image_id: str  # path relative to the folder that was given, with forward slashes
     path: Path
     folder_class: str | None  # the class whose folder it lies in
+    given: Given | None = field(default=None, compare=False)  # its boxes by a person
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether a person said that it shows no object."""
+        return self.given is not None and self.given.is_empty
 
 
 def find_photographs(
-    paths: Sequence[Path], classes: Sequence[str], outputs: Path | None = None
+    paths: Sequence[Path],
+    classes: Sequence[str],
+    outputs: Path | None = None,
+    background: Sequence[str] = (),
 ) -> list[Photograph]:
     """All photographs that ``paths`` name, in a fixed order; a file named twice counts once.
 
@@ -36,6 +48,7 @@ def find_photographs(
         classes: names that class folders may have.
         outputs: a folder that is passed over where it lies in one of ``paths``: an earlier run may have
             written pictures there.
+        background: names of folders whose photographs show no object.
 
     Raises:
         UserError: a path is not there, nothing is found, or two photographs would share one name.
@@ -44,7 +57,8 @@ def find_photographs(
     places: set[str] = set()
     for path in paths:
         beyond = _below(path, outputs)
-        for photograph in _named_by(path, classes):
+        for named in _named_by(path, classes):
+            photograph = _without_object(named, path, background)
             where = place(photograph.path)  # links stay apart, since each has a class folder
             if where in places or (beyond and where.startswith(beyond)):
                 continue
@@ -60,6 +74,12 @@ def find_photographs(
             f"expected photographs in {', '.join(map(str, paths))}, found none: give another folder"
         )
     return list(found.values())
+
+
+def given_fingerprint(photographs: Sequence[Photograph]) -> str | None:
+    """The same for the same boxes by a person; None where there are none."""
+    told = [(p.image_id, p.given.boxes.tolist(), p.given.classes) for p in photographs if p.given is not None]
+    return hashlib.sha256(repr(told).encode(errors="replace")).hexdigest()[:16] if told else None
 
 
 def folders_of(photographs: Sequence[Photograph]) -> list[str]:
@@ -151,6 +171,16 @@ def _named_by(path: Path, classes: Sequence[str]) -> Iterator[Photograph]:
         yield Photograph(path.name, path, classes_below(path.parent).of(Path(place(path))))
     else:
         raise UserError(f"expected a photograph, a folder or a list, found nothing at {path}: check the path")
+
+
+def _without_object(photograph: Photograph, top: Path, background: Sequence[str]) -> Photograph:
+    """The photograph, marked where a folder that it lies in, and no class folder, says that it shows none."""
+    if not background or photograph.folder_class is not None:
+        return photograph
+    folders = (top.name, *Path(photograph.image_id).parent.parts)
+    if not any(is_background(name, background) for name in folders):
+        return photograph
+    return replace(photograph, given=NOTHING_HERE)
 
 
 def _below(path: Path, outputs: Path | None) -> str:

@@ -23,13 +23,24 @@ from rfga.engine.runtime.processes import Processes
 from rfga.files import replacing
 from rfga.types import Prediction, UserError
 
-FILE_NAME = ".journal.jsonl"
+FILE_NAME, SUMMARY_NAME = ".journal.jsonl", "summary.json"
 _PARTS = ".journal-*.jsonl"
 
 
 def journal_parts(folder: Path) -> list[Path]:
     """What processes other than the first have written, and nobody has taken over."""
     return sorted(folder.glob(_PARTS))
+
+
+def held_settings(folder: Path) -> dict[str, Any]:
+    """The settings that the journal in ``folder`` was begun with; none where there is no whole one."""
+    try:
+        with (folder / FILE_NAME).open("rb") as lines:
+            held = json.loads(lines.readline())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    settings = held.get("settings") if isinstance(held, dict) else None
+    return settings if isinstance(settings, dict) else {}
 
 
 @dataclass(frozen=True)
@@ -40,7 +51,7 @@ class Summary:
     done: int
     skipped: int  # done by an earlier run that this one went on with
     failed: dict[str, str]  # image id -> reason
-    without_box: int  # of those done or skipped: nothing above the threshold
+    without_box: int  # of those done or skipped: nothing above the threshold, and no person said so
     warnings: dict[str, int] = field(default_factory=dict)  # of those done or skipped: how many have each
     # How many inputs have the class to look for from their folder, from a file, or as the most probable one.
     class_from: dict[str, int] = field(default_factory=dict, compare=False)
@@ -50,6 +61,7 @@ class Summary:
     nothing_found: tuple[str, ...] = ()  # image ids of those without a box
     # Of a network that took part and was learned from masks, in a sentence.
     witness: str | None = field(default=None, compare=False)
+    reviewed: int = 0  # of those done or skipped: a person gave their boxes, or said that there is none
 
 
 class Journal:
@@ -253,7 +265,8 @@ def begin_journal(
 def summary_of(journal: Journal, ids: Sequence[str], before: Sequence[bool]) -> Summary:
     """What became of the photographs, now that all processes have done."""
     journal.take_parts()
-    nothing_found = tuple(found.image_id for found in journal.predictions(ids) if not len(found.boxes))
+    kept = [(found.image_id, found.reviewed, len(found.boxes)) for found in journal.predictions(ids)]
+    nothing_found = tuple(image_id for image_id, reviewed, count in kept if not (count or reviewed))
     return Summary(
         inputs=len(ids),
         done=len(ids) - sum(before) - len(journal.failures),
@@ -262,6 +275,7 @@ def summary_of(journal: Journal, ids: Sequence[str], before: Sequence[bool]) -> 
         without_box=len(nothing_found),
         warnings=dict(Counter(text for found in journal.predictions(ids) for text in found.warnings)),
         nothing_found=nothing_found,
+        reviewed=sum(reviewed for _, reviewed, _ in kept),
     )
 
 

@@ -56,13 +56,14 @@ def choose_labels(photographs: Sequence[Photograph], wanted: str | None, classes
         given = LabelsFile(Path(wanted), classes)
         chosen, notes = [given.of(p.image_id, p.path) for p in photographs], given.notes(len(photographs))
         source, remedy = "file", f"add lines to {wanted}"
-    without = [p.image_id for p, label in zip(photographs, chosen, strict=True) if label is None]
+    shown = [pair for pair in zip(photographs, chosen, strict=True) if not pair[0].is_empty]
+    without = [p.image_id for p, label in shown if label is None]
     if without and wanted not in (None, "predicted"):
         raise UserError(
             f"expected a class for every photograph, found none for {len(without)} (first {without[0]}): "
             f"use --labels predicted, or {remedy}"
         )
-    counts = Counter("predicted" if label is None else source for label in chosen)
+    counts = Counter("predicted" if label is None else source for _, label in shown)
     return Labels(chosen, dict(sorted(counts.items())), notes)
 
 

@@ -15,19 +15,21 @@ from rfga.engine.localizing.inputs import (
     Photograph,
     find_photographs,
     folders_of,
+    given_fingerprint,
     input_notes,
     shorter_names,
 )
-from rfga.engine.localizing.journal import Summary, begin_journal, summary_of
+from rfga.engine.localizing.journal import SUMMARY_NAME, Summary, begin_journal, summary_of
 from rfga.engine.localizing.labels import Labels, choose_labels
 from rfga.engine.localizing.localizer import Localizer
 from rfga.engine.localizing.options import LocalizeCommand, LocalizeOptions
-from rfga.engine.localizing.output import SUMMARY_NAME, prepared_output, write_files
+from rfga.engine.localizing.output import prepared_output, write_files
 from rfga.engine.localizing.refiners import NO_REFINER, load_refiner
 from rfga.engine.localizing.review_sheet import write_review_sheet
 from rfga.engine.localizing.stream import Stream, Todo
-from rfga.engine.localizing.witness import Witness, load_witness
+from rfga.engine.localizing.witness import load_witness, witness_settings
 from rfga.engine.run.config import RunPolicy
+from rfga.engine.run.folder import RunFolder
 from rfga.engine.run.options import resolve
 from rfga.engine.runtime.joining import joined
 from rfga.engine.runtime.machine import Runtime
@@ -56,7 +58,8 @@ def _localize_paths(command: LocalizeCommand, runtime: Runtime) -> Summary:
         maps_from=command.maps_from,
         threshold=command.threshold,
     )
-    photographs = find_photographs(command.paths, localizer.classes, outputs=command.out)
+    background = RunFolder(command.run).background_folders()
+    photographs = find_photographs(command.paths, localizer.classes, command.out, background)
     labels = choose_labels(photographs, command.options.labels, localizer.classes)
     given = command.threshold != "auto"
     if not given and localizer.threshold.source == FIXED:  # the run knows none for these maps
@@ -130,7 +133,7 @@ def _localize_labelled(
     }
     if options.second_look:
         localizer = localizer.with_second_look(options.max_boxes)
-    settings, processes = _settings(localizer, options, witness), runtime.processes
+    settings, processes = settings_of(localizer, options, photographs), runtime.processes
     processes.require_same("photographs and settings", [*ids, json.dumps(settings)])
 
     with ExitStack() as claims:
@@ -160,9 +163,13 @@ def _localize_labelled(
     return summary
 
 
-def _settings(localizer: Localizer, options: LocalizeOptions, witness: Witness | None) -> dict[str, Any]:
+def settings_of(
+    localizer: Localizer, options: LocalizeOptions, photographs: Sequence[Photograph]
+) -> dict[str, Any]:
     """What decides the output; it stands in summary.json, and a run that goes on must agree with it."""
+    given = given_fingerprint(photographs)
     return {
+        **({} if given is None else {"given": given}),
         "method": localizer.config.method,
         "model": localizer.fingerprint,
         "maps_from": localizer.maps,
@@ -179,5 +186,5 @@ def _settings(localizer: Localizer, options: LocalizeOptions, witness: Witness |
         "masks": options.masks or options.refine != NO_REFINER,
         "refine": options.refine,
         "sam_weights": None if options.sam_weights is None else str(options.sam_weights),
-        **({} if witness is None else {"witness": witness.name, "witness_weights": witness.fingerprint}),
+        **witness_settings(options.witness, options.witness_weights),
     }

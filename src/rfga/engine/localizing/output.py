@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from rfga.data.images import read_image
-from rfga.engine.localizing.journal import FILE_NAME, journal_parts
+from rfga.engine.localizing.journal import FILE_NAME, SUMMARY_NAME, journal_parts
 from rfga.engine.localizing.options import LocalizeOptions
 from rfga.engine.localizing.refiners import Refiner
 from rfga.engine.localizing.review_sheet import REVIEW_NAME
@@ -26,8 +26,6 @@ from rfga.output.export.formats import FORMATS, MASKS
 from rfga.output.pictures import overlay, write_picture
 from rfga.types import Prediction, UserError
 from rfga.untrusted import place_below
-
-SUMMARY_NAME = "summary.json"
 
 # The journal comes last, for it is the sign by which the folder is known.
 _OUTPUTS = (SUMMARY_NAME, "pictures", "maps", MASKS, REVIEW_NAME, FILE_NAME)

@@ -17,13 +17,16 @@ from pathlib import Path
 from threading import Semaphore
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from rfga.data.images import read_image
+from rfga.data.spelling import class_key
 from rfga.data.transforms import eval_transform
+from rfga.data.truth.given import Given
 from rfga.engine.localizing.inputs import Photograph
 from rfga.engine.localizing.journal import Journal
 from rfga.engine.localizing.localizer import Localizer
@@ -193,7 +196,9 @@ class Stream:
                 self.max_boxes,
             )
             for row, prediction in zip(good, predictions, strict=True):
-                found[row] = self._written(prediction, batch[row].photograph.path)
+                photograph = batch[row].photograph
+                known = by_person(prediction, photograph.given, self.localizer.classes)
+                found[row] = self._written(known, photograph.path)
         return list(found.values())
 
     def _written(self, prediction: Prediction, path: Path) -> Outcome:
@@ -206,6 +211,31 @@ class Stream:
         except UserError as error:
             return Outcome(prediction.image_id, None, str(error))
         return Outcome(prediction.image_id, replace(prediction, score_map=None))
+
+
+def by_person(prediction: Prediction, given: Given | None, classes: Sequence[str]) -> Prediction:
+    """A prediction with the boxes that a person gave in place of those that were found, if there are any.
+
+    Example:
+        >>> import numpy as np
+        >>> score = np.array([0.5])
+        >>> found = Prediction("a.jpg", (60, 80), 0, 0.9, np.ones((1, 4)), score, None, 0.5, ("odd",))
+        >>> known = by_person(found, Given(np.array([[1.0, 2.0, 30.0, 40.0]]), ("dog",)), ["cat", "dog"])
+        >>> known.boxes.tolist(), known.scores.tolist(), known.labels, known.reviewed, known.warnings
+        ([[1.0, 2.0, 30.0, 40.0]], [1.0], (1,), True, ())
+    """
+    if given is None:
+        return prediction
+    index = {class_key(name): label for label, name in enumerate(classes)}
+    own = [index.get(class_key(name), prediction.label) for name in given.classes]
+    return replace(
+        prediction,
+        boxes=given.boxes,
+        scores=np.ones(len(given.boxes)),
+        warnings=(),
+        box_labels=tuple(own) if own else None,
+        reviewed=True,
+    )
 
 
 def wanted_classes(labels: Sequence[int | None]) -> Tensor | None:

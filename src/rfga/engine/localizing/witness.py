@@ -41,7 +41,6 @@ class Witness:
     """A foreground network, and what is told of it."""
 
     name: str
-    fingerprint: str  # of its weights, where they are a file
     saliency: Saliency
 
     @property
@@ -111,7 +110,20 @@ def load_witness(name: str, weights: Path | None) -> Witness | None:
         mask = library.remove(photograph, session=session, only_mask=True)
         return np.asarray(mask, dtype=np.float64) / 255
 
-    return Witness("rembg (u2net)", "", saliency)
+    return Witness("rembg (u2net)", saliency)
+
+
+def witness_settings(name: str, weights: Path | None) -> dict[str, str]:
+    """What settings say of the witness, so that a run that goes on has the same; nothing where there is none.
+
+    Example:
+        >>> witness_settings("none", None), witness_settings("rembg", None)
+        ({}, {'witness': 'rembg'})
+    """
+    if weights is not None:
+        digest = sha256(weights.read_bytes()).hexdigest()[:16]
+        return {"witness": weights.name, "witness_weights": digest}
+    return {} if name == NO_WITNESS else {"witness": name}
 
 
 def _of_file(weights: Path) -> Witness:
@@ -141,7 +153,7 @@ def _of_file(weights: Path) -> Witness:
         spread = float(values.max() - values.min())
         return (values - values.min()) / spread if spread > 0 else np.zeros_like(values)
 
-    return Witness(weights.name, sha256(weights.read_bytes()).hexdigest()[:16], saliency)
+    return Witness(weights.name, saliency)
 
 
 def _library(name: str, extra: str) -> Any:

@@ -5,6 +5,7 @@ Photographs are asked for by number, so that no name becomes part of an address 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -14,7 +15,7 @@ from uuid import uuid4
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from rfga.engine.reviewing.corrections import Mark, box_of
@@ -22,6 +23,7 @@ from rfga.engine.reviewing.pictures import STAGE_PIXELS, THUMBNAIL_PIXELS, jpeg_
 from rfga.engine.reviewing.review import Choice, Review
 from rfga.engine.serve.guard import App, Receive, Scope, Send, from_elsewhere, headers_of, with_headers
 from rfga.files import StorageError
+from rfga.output.letters import legible
 from rfga.types import UserError
 from rfga.untrusted import parse_json
 
@@ -129,14 +131,15 @@ def _asked(answer: Callable[[Mapping[str, Any]], Any]) -> Callable[[Request], An
             given = parse_json(await request.body() or b"{}")
             if not isinstance(given, dict):
                 raise ValueError("no object")
-            return JSONResponse(await run_in_threadpool(answer, given))
-        except StorageError as error:
-            return PlainTextResponse(str(error), 507)
+            # In ASCII, for a name may hold bytes that are no UTF-8.
+            content = json.dumps(await run_in_threadpool(answer, given))
+            return Response(content, media_type="application/json")
         except UserError as error:
-            return PlainTextResponse(str(error), 400)
+            status = 507 if isinstance(error, StorageError) else 400
+            return PlainTextResponse(_shown(error), status)
         except (ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
             said = f"expected what the page sends, found something else ({error!r:.80}): load the page again"
-            return PlainTextResponse(said, 400)
+            return PlainTextResponse(_shown(said), 400)
 
     return answered
 
@@ -154,8 +157,8 @@ class _Answers:
         first = self._review.step_from(Choice("open"), None, 1)
         return {
             "sitting": self._sitting,
-            "classes": self._review.classes,
-            "found": place.classes,
+            "classes": [legible(name) for name in self._review.classes],
+            "found": len(place.classes),
             "photographs": len(self._review.found),
             "first": int(self._review.found.worst_first[0]) if first is None else first,
             **self._review.progress(),
@@ -187,7 +190,8 @@ class _Answers:
         """Something is said of a photograph."""
         if given["mark"] not in get_args(Mark):
             raise ValueError("no mark")
-        boxes = [box_of(box["edges"], box["class"]) for box in given.get("boxes", ())]
+        classes = dict(enumerate(self._review.classes))
+        boxes = [box_of(box["edges"], classes[_whole(box["class"])]) for box in given.get("boxes", ())]
         return self._review.change(_whole(given["number"]), cast(Mark, given["mark"]), boxes)
 
     def picture(self, longer_side_pixels: int) -> Callable[[Request], Response]:
@@ -201,9 +205,13 @@ class _Answers:
                 content = jpeg_of(path, longer_side_pixels)
                 return Response(content, media_type="image/jpeg", headers=_KEPT_A_WHILE)
             except UserError as error:
-                return PlainTextResponse(str(error), 404)
+                return PlainTextResponse(_shown(error), 404)
 
         return pictured
+
+
+def _shown(sentence: object) -> bytes:
+    return legible(str(sentence)).encode("utf-8", "replace")
 
 
 def _choice(given: Mapping[str, Any]) -> Choice:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from array import array
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from rfga.engine.localizing.journal import FILE_NAME, prediction_of
-from rfga.engine.localizing.output import SUMMARY_NAME
+from rfga.data.images import read_size
+from rfga.engine.localizing.journal import FILE_NAME, SUMMARY_NAME, prediction_of
 from rfga.output.review.page import photograph_confidence
 from rfga.types import Prediction, UserError
 from rfga.untrusted import parse_json, place_below, read_text
@@ -144,13 +145,27 @@ class Found:
             self.warned.add(number)
 
     def _require_photographs(self) -> None:
-        some = self.names[:: max(1, len(self.names) // _LOOKED_FOR)]
-        if not any(self.place.photograph(name) for name in some):
-            folders = ", ".join(map(str, self.place.folders))
+        some = range(0, len(self.names), max(1, len(self.names) // _LOOKED_FOR))
+        there = {number: path for number in some if (path := self.place.photograph(self.names[number]))}
+        wish = "give --data with the folder that the boxes were made of"
+        if not there:
+            folders = ", ".join(map(str, self.place.folders)) or "a folder"
             raise UserError(
-                f"expected the photographs below {folders or 'a folder'}, found none of them there (such as "
-                f"{self.names[0]}): give --data with the folder that the boxes were made of"
+                f"expected the photographs below {folders}, found none of them there (such as "
+                f"{self.names[0]}): {wish}"
             )
+        for number, path in there.items():
+            with suppress(UserError):  # a damaged one cannot be shown, and that is all
+                height, width = read_size(path)
+                stated = self[number].size_hw
+                if (height, width) != stated:
+                    break
+        else:
+            return
+        raise UserError(
+            f"expected {path} with {stated[1]} x {stated[0]} pixels, as it was when its boxes were made, "
+            f"found {width} x {height}: {wish}"
+        )
 
 
 def _line(line: bytes) -> dict[str, Any] | None:

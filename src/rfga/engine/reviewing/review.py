@@ -13,6 +13,7 @@ import numpy as np
 
 from rfga.engine.reviewing.corrections import Box, Corrections, Mark, Step, box_of
 from rfga.engine.reviewing.found import Found
+from rfga.output.letters import legible
 from rfga.types import FloatArray, IntArray, Prediction, UserError
 
 PAGE = 60
@@ -105,18 +106,19 @@ class Review:
         return next((n for n in rest.tolist() if not unseen or n not in self._states), None)
 
     def entry(self, number: int) -> dict[str, Any]:
-        """What the list and the stage show of a photograph."""
+        """What the list and the stage show of a photograph; classes are indices."""
         found, name = self.found[self._checked(number)], self.found.names[number]
         return {
             "number": number,
-            "name": name,
-            "class": self.found.place.classes[found.label],
+            "name": legible(name),
+            "class": found.label,
             "size": [found.size_hw[1], found.size_hw[0]],
             "confidence": self.found.confidences[number],
             "warnings": list(found.warnings),
             "state": self.state(number),
             "boxes": [
-                {"edges": box[:4], "class": box[4], "score": score} for box, score in self._boxes(found)
+                {"edges": box[:4], "class": self.classes.index(box[4]), "score": score}
+                for box, score in self._boxes(found)
             ],
         }
 

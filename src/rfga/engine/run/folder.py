@@ -111,6 +111,12 @@ class RunFolder:
         _, data = self.read_config()
         write_yaml(self.path / "config.yaml", {"train": config.to_dict(), "data": data})
 
+    def reopen(self) -> None:
+        """Make a finished run one to go on with: its sums stay, what was solved from them goes."""
+        (self.path / "model.safetensors").unlink(missing_ok=True)
+        kept = {name: part for name, part in self.read_metrics().items() if name != "confidence"}
+        write_json(self.path / "metrics.json", kept)
+
     def write_model(self, state: dict[str, Tensor]) -> None:
         """The final weights, as named tensors without code; of the checkpoints, only the last one stays."""
         drop_previous(self.checkpoint)  # first, since there may be no room for both
@@ -135,6 +141,11 @@ class RunFolder:
             return TrainConfig.from_dict(settings), data
         except UserError as error:
             raise UserError(f"{error} (in {path})") from error
+
+    def background_folders(self) -> tuple[str, ...]:
+        """Names of the folders whose photographs count as without any object; none where there were none."""
+        names = self.read_config()[1].get("background")
+        return tuple(map(str, names)) if isinstance(names, list) else ()
 
     def read_classes(self) -> tuple[str, ...]:
         """The class names, in the order of their indices."""

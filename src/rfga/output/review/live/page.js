@@ -12,7 +12,7 @@ const sitting = "?" + about.sitting; // pictures that a browser has kept of anot
 let item = null, page = 0, pages = 1;
 
 const choice = () => ({ shown: byId("shown").value, label: byId("label").value === "" ? null : Number(byId("label").value) });
-const stage = createStage(byId("stage"), (boxes) => say("corrected", boxes), () => showClass());
+const stage = createStage(byId("stage"), about.classes, (boxes) => say("corrected", boxes), () => showClass());
 const list = createList(byId("thumbnails"), (number) => `/thumbnail/${number}${sitting}`, (number) => open(number));
 
 // What the person is told.
@@ -191,7 +191,7 @@ document.addEventListener("keydown", (event) => {
   else if (key.startsWith("Arrow")) {
     run = stage.selected ? () => stage.nudge(event)
       : { ArrowRight: () => step(1), ArrowLeft: () => step(-1) }[key];
-  } else if (!command && /^[1-9]$/.test(key) && about.classes[key - 1]) run = () => stage.setClass(about.classes[key - 1]);
+  } else if (!command && /^[1-9]$/.test(key) && key <= about.classes.length) run = () => stage.setClass(key - 1);
   else if (!command && !(key === " " && event.target.closest("button"))) run = keys[key];
   if (!run) return;
   event.preventDefault();
@@ -199,12 +199,12 @@ document.addEventListener("keydown", (event) => {
 });
 window.addEventListener("pagehide", () => stage.flush());
 
-byId("class").replaceChildren(...about.classes.map((name) => new Option(name, name)));
+byId("class").replaceChildren(...about.classes.map((name, index) => new Option(name, index)));
 byId("class").addEventListener("change", (event) => {
-  stage.setClass(event.target.value);
+  stage.setClass(Number(event.target.value));
   event.target.blur();
 });
-byId("label").append(...about.found.map((name, index) => new Option(name, index)));
+byId("label").append(...about.classes.slice(0, about.found).map((name, index) => new Option(name, index)));
 for (const name of ["shown", "label"]) {
   byId(name).addEventListener("change", (event) => {
     event.target.blur();

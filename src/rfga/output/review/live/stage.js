@@ -3,6 +3,7 @@ import { area, between, handles, middle, moved, resized } from "./boxes.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const HANDLE = 10, CLICK = 4; // sizes on the screen, in pixels
+const ROOM = 12; // around the photograph, for handles at its edges
 const STEP = 0.01; // of the longer side, for a key
 const SETTLED_MS = 600; // after the last key a move by keys is one change
 
@@ -15,17 +16,18 @@ export function made(name, attributes) {
 
 /**
  * @param stage the element that the photograph is fitted into
+ * @param names of the classes, by index
  * @param changed called with all boxes once a change has ended
  * @param chosen called when another box is selected
  */
-export function createStage(stage, changed, chosen) {
+export function createStage(stage, names, changed, chosen) {
   const frame = stage.querySelector("#frame"), svg = stage.querySelector("svg");
-  let size = [1, 1], boxes = [], selected = -1, drag = null, settling = 0, newClass = "";
+  let size = [1, 1], boxes = [], selected = -1, drag = null, settling = 0, newClass = 0;
 
   const unit = () => size[0] / Math.max(1, frame.clientWidth); // pixels of the photograph in one of the screen
 
   function fit() {
-    const scale = Math.min(stage.clientWidth / size[0], stage.clientHeight / size[1]);
+    const scale = Math.min((stage.clientWidth - ROOM) / size[0], (stage.clientHeight - ROOM) / size[1]);
     frame.style.width = Math.max(1, Math.floor(size[0] * scale)) + "px";
     frame.style.height = Math.max(1, Math.floor(size[1] * scale)) + "px";
     paint();
@@ -38,18 +40,18 @@ export function createStage(stage, changed, chosen) {
     // Small boxes last, so that they can be taken hold of inside of large ones.
     const order = boxes.map((_, index) => index).sort((a, b) => area(boxes[b].edges) - area(boxes[a].edges));
     for (const index of order) paintBox(boxes[index], index, px);
-    if (drag && drag.kind === "draw" && drag.edges) paintBox({ edges: drag.edges, class: "", score: null }, -1, px);
+    if (drag && drag.kind === "draw" && drag.edges) paintBox({ edges: drag.edges, class: -1, score: null }, -1, px);
     if (boxes[selected]) paintHandles(boxes[selected].edges, px);
   }
 
-  function paintBox({ edges: [x0, y0, x1, y1], class: name, score }, index, px) {
+  function paintBox({ edges: [x0, y0, x1, y1], class: label, score }, index, px) {
     const kind = score === null ? "person" : "found";
     const group = made("g", { class: `box ${kind}${index === selected ? " selected" : ""}`, "data-index": index });
     const shape = { x: x0, y: y0, width: x1 - x0, height: y1 - y0 };
     group.append(made("rect", { class: "edge", ...shape }), made("rect", { class: "line", ...shape }));
-    const label = made("text", { x: x0 + 5 * px, y: y0 + 16 * px, "font-size": 13 * px, "stroke-width": 3 * px });
-    label.textContent = name + (score === null ? "" : ` ${Math.round(100 * score)} %`);
-    group.append(label);
+    const text = made("text", { x: x0 + 5 * px, y: y0 + 16 * px, "font-size": 13 * px, "stroke-width": 3 * px });
+    text.textContent = (names[label] || "") + (score === null ? "" : ` ${Math.round(100 * score)} %`);
+    group.append(text);
     svg.append(group);
   }
 
@@ -71,7 +73,7 @@ export function createStage(stage, changed, chosen) {
   const done = () => {
     clearTimeout(settling);
     settling = 0;
-    changed(boxes.map(({ edges, class: name }) => ({ edges, class: name })));
+    changed(boxes.map(({ edges, class: label }) => ({ edges, class: label })));
   };
 
   function put(index, edges) {
@@ -128,7 +130,7 @@ export function createStage(stage, changed, chosen) {
 
   function add(edges = middle(size)) {
     flush();
-    boxes.push({ edges, class: (boxes[selected] || {}).class || newClass, score: null });
+    boxes.push({ edges, class: boxes[selected] ? boxes[selected].class : newClass, score: null });
     select(boxes.length - 1);
     done();
   }
@@ -165,11 +167,11 @@ export function createStage(stage, changed, chosen) {
     let_go: () => (drag ? let_go(false) : select(-1)),
     get selected() { return boxes[selected] || null; },
     next: () => boxes.length && select((selected + 1) % boxes.length),
-    setClass(name) {
-      newClass = name;
-      if (!boxes[selected] || boxes[selected].class === name) return;
+    setClass(label) {
+      newClass = label;
+      if (!boxes[selected] || boxes[selected].class === label) return;
       flush();
-      boxes[selected] = { ...boxes[selected], class: name, score: null };
+      boxes[selected] = { ...boxes[selected], class: label, score: null };
       paint();
       done();
     },

@@ -1,0 +1,278 @@
+"""What boxes by a person change in the foreground: its discriminants, its level, and the confidence.
+
+All of it is chosen by leaving photographs out: each is judged by what the others teach.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rfga.data.base import Dataset
+from rfga.data.spelling import class_key
+from rfga.data.transforms import eval_transform
+from rfga.data.truth.given import Given
+from rfga.engine.localizing.confidence import Confidence, recalibrated
+from rfga.engine.run.model import normalised
+from rfga.geometry.box_evidence import EVIDENCE, box_evidence, find_boxes
+from rfga.geometry.boxes import iou, scale_boxes
+from rfga.geometry.maps import EVAL_SIZE_HW, resize_maps
+from rfga.methods.foreground import Foreground, as_share
+from rfga.nn.foreground import SeedSums
+from rfga.nn.outlines import Outlined, box_sums, inside_boxes, taught
+from rfga.types import FloatArray, Sample, UserError
+
+MOST, MOST_JUDGED = 300, 60
+"""Photographs that are learned from, and that settings are chosen on, at most: evenly spread."""
+LEAST_JUDGED = 3  # with boxes: from fewer nothing is chosen
+WEIGHTS = (0.0, 0.5, 0.9, 1.0)
+"""Of boxes beside the seeds of class maps, to choose from."""
+SHARES = (1.0, 0.0)
+"""Of all boxes in a class's: 1 is one for all, 0 each class its own."""
+LEVELS = tuple(round(0.1 * k, 1) for k in range(-1, 8))
+FIRST_WEIGHT = 0.9  # of boxes in the discriminant that says which places in them are object
+SURE, LEAST_DEVIATION = 2.0, 0.05  # standard errors that a gain must exceed; and a deviation that few hide
+_LEVEL_OF_BOXES = 0.5  # of shares of object
+_BATCH = 16
+
+
+class Setting(NamedTuple):
+    """How boxes are learned from."""
+
+    weight: float
+    share: float
+    level: float
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """A corrected photograph as the network sees it."""
+
+    pixels: Tensor  # (3, S, S) uint8
+    outlined: Outlined
+    grid_hw: tuple[int, int]  # of the places
+    boxes: FloatArray  # (n, 4) true ones, in pixels of a map of EVAL_SIZE_HW
+
+
+@dataclass(frozen=True, eq=False)
+class Taught:
+    """What came of it."""
+
+    setting: Setting
+    photographs: int
+    judged: int  # that hold an object, left out one at a time
+    right: int  # of these, boxes with an IoU of 0.5 or more
+    confidence: Confidence
+
+    def as_json(self) -> dict[str, Any]:
+        """As a run's metrics hold it."""
+        counts = {"photographs": self.photographs, "left_out": self.judged, "right": self.right}
+        return {**counts, **self.setting._asdict()}
+
+
+def learn_from_corrections(
+    method: Foreground,
+    dataset: Dataset,
+    corrections: Sequence[tuple[Sample, Given]],
+    image_size: int,
+    confidence: Confidence,
+) -> Taught:
+    """Teach a foreground that has just been solved, in place.
+
+    Args:
+        method: with the sums that its discriminants were solved from.
+        dataset: of the photographs.
+        corrections: photographs with their boxes.
+        image_size: side of the network's square.
+        confidence: to be calibrated.
+
+    Raises:
+        UserError: none of the photographs can be read.
+    """
+    step = -(-len(corrections) // MOST)
+    return teach(method, see(method, dataset, corrections[::step], image_size), confidence)
+
+
+@torch.no_grad()
+def teach(method: Foreground, seen: Sequence[Seen], confidence: Confidence) -> Taught:
+    """As ``learn_from_corrections``, of photographs that the network has seen."""
+    teacher = _Teacher(method, seen)
+    setting = teacher.chosen()
+    method.discriminants.copy_(teacher.solved(setting))
+    method.levels.fill_(setting.level)
+    evidence, ious = teacher.judged(setting)
+    return Taught(
+        setting=setting,
+        photographs=len(teacher.seen),
+        judged=len(ious),
+        right=int((ious >= 0.5).sum()),
+        confidence=recalibrated(
+            confidence, evidence, ious, f"calibrated on {len(ious)} corrected photographs"
+        ),
+    )
+
+
+class _Teacher:
+    def __init__(self, method: Foreground, seen: Sequence[Seen]) -> None:
+        assert method.mixed is not None  # it has just been solved
+        self.method, self.seen, self.own = method, seen, method.mixed
+        self._sum([box_sums(one.outlined) for one in seen])
+        first = taught(self.own, self.every, self.classes, 1.0, FIRST_WEIGHT)
+        self._sum([box_sums(one.outlined, first[max(one.outlined.label, 0)]) for one in seen])
+        holding = [index for index, one in enumerate(seen) if len(one.boxes)]
+        self.holding = holding[:: max(1, -(-len(holding) // MOST_JUDGED))]
+
+    def _sum(self, sums: Sequence[SeedSums]) -> None:
+        """Of each photograph, of each class, and of all."""
+        size = sums[0].moment.shape[0]
+        self.sums, self.every = sums, SeedSums.none((), size)
+        self.classes = SeedSums.none((self.method.num_classes,), size)
+        for part, one in zip(sums, self.seen, strict=True):
+            self.every = self.every + part
+            if one.outlined.label >= 0:
+                for whole, own in zip(self.classes, part, strict=True):
+                    whole[one.outlined.label] += own
+
+    def solved(self, setting: Setting) -> Tensor:
+        """(K, D) from all photographs."""
+        return taught(self.own, self.every, self.classes, setting.share, setting.weight).float()
+
+    def left_out(self, index: int, setting: Setting) -> Tensor:
+        """(D,) for a photograph, from all others."""
+        label = self.seen[index].outlined.label
+        row = slice(max(label, 0), max(label, 0) + 1)
+        own, classes = (SeedSums(*(part[row] for part in sums)) for sums in (self.own, self.classes))
+        if label >= 0:
+            classes = classes - SeedSums(*(part[None] for part in self.sums[index]))
+        return taught(own, self.every - self.sums[index], classes, setting.share, setting.weight)[0].float()
+
+    def chosen(self) -> Setting:
+        """The setting under which boxes of left-out photographs are the best, if there are a few of them."""
+        plain = Setting(0.0, 1.0, float(self.method.levels[0]))
+        if len(self.holding) < LEAST_JUDGED:
+            return plain._replace(weight=WEIGHTS[1])
+        ious: dict[Setting, FloatArray] = {}
+        for weight, share in product(WEIGHTS, SHARES):
+            if not weight and share < 1:
+                continue
+            maps = self._maps(Setting(weight, share, 0.0), outlined=False)
+            for level in (*LEVELS, plain.level):
+                ious[Setting(weight, share, level)] = self._ious(maps, level)
+        return best_setting(ious, plain)
+
+    def judged(self, setting: Setting) -> tuple[FloatArray, FloatArray]:
+        """Evidence (n, 8) and IoU (n,) of the boxes of left-out photographs."""
+        evidence, ious = [], []
+        maps = self._maps(setting, outlined=True)
+        for value_map, index in zip(maps, self.holding, strict=True):
+            share_map = _share(value_map, setting.level)
+            found = find_boxes(share_map, _LEVEL_OF_BOXES)
+            if len(found.boxes):
+                evidence.append(box_evidence(share_map, found, _LEVEL_OF_BOXES, share_map, 0.5)[0])
+                ious.append(float(iou(found.boxes, self.seen[index].boxes).max()))
+        return np.reshape(evidence, (len(ious), len(EVIDENCE))), np.array(ious)
+
+    def _ious(self, maps: FloatArray, level: float) -> FloatArray:
+        found = [find_boxes(_share(one, level), _LEVEL_OF_BOXES).boxes for one in maps]
+        truth = [self.seen[index].boxes for index in self.holding]
+        pairs = zip(found, truth, strict=True)
+        return np.array([iou(boxes, true).max(initial=0.0) for boxes, true in pairs])
+
+    def _maps(self, setting: Setting, *, outlined: bool) -> FloatArray:
+        """Values (n, 224, 224) of the photographs that hold an object, each by what the others teach.
+
+        Args:
+            setting: weight and share.
+            outlined: along the photographs' edges, as boxes will be found; this takes longer.
+        """
+        made = [np.zeros((0, *EVAL_SIZE_HW))]
+        for begin in range(0, len(self.holding), _BATCH):
+            part = self.holding[begin : begin + _BATCH]
+            values = [self.seen[index].outlined.vectors @ self.left_out(index, setting) for index in part]
+            maps = torch.stack(values).reshape(len(part), 1, *self.seen[0].grid_hw)
+            if outlined:
+                pixels = torch.stack([self.seen[index].pixels for index in part])
+                device = self.method.means.device
+                images = normalised(pixels.to(device), self.method.backbone)
+                maps = self.method.outlined(maps.to(device), images).cpu()
+            made.append(resize_maps(maps[:, 0].clamp(-1, 1).double().numpy(), EVAL_SIZE_HW))
+        return np.concatenate(made)
+
+
+def best_setting(ious: Mapping[Setting, FloatArray], plain: Setting) -> Setting:
+    """The setting whose boxes are surely better than those of ``plain`` by the most; else ``plain`` itself.
+
+    Surely: by the mean of the photographs' differences less twice its standard error.
+
+    Args:
+        ious: (n,) of the boxes of the same photographs, under each setting and under ``plain``.
+        plain: what is taken without any box.
+
+    Example:
+        >>> plain, other = Setting(0.0, 1.0, 0.2), Setting(1.0, 1.0, 0.2)
+        >>> best_setting({plain: np.full(9, 0.4), other: np.full(9, 0.6)}, plain).weight
+        1.0
+        >>> best_setting({plain: np.full(9, 0.4), other: np.array([0.9, *[0.4] * 8])}, plain).weight
+        0.0
+    """
+    before = soft_right(ious[plain])
+
+    def surely(setting: Setting) -> float:
+        gain = soft_right(ious[setting]) - before
+        if not gain.any():
+            return 0.0
+        return float(gain.mean() - SURE * (gain.std() + LEAST_DEVIATION) / np.sqrt(len(gain)))
+
+    return max([plain, *ious], key=surely)
+
+
+def soft_right(ious: FloatArray) -> FloatArray:
+    """How right boxes are, in [0, 1]: a half at an IoU of 0.5, so that few photographs tell more.
+
+    Example:
+        >>> soft_right(np.array([0.2, 0.5, 0.6, 0.9])).round(2).tolist()
+        [0.0, 0.5, 0.75, 1.0]
+    """
+    return ((ious - 0.3) / 0.4).clip(0, 1)
+
+
+def _share(values: FloatArray, level: float) -> FloatArray:
+    return as_share(torch.from_numpy(values), torch.tensor(level, dtype=torch.float64)).numpy()
+
+
+@torch.no_grad()
+def see(
+    method: Foreground, dataset: Dataset, corrections: Sequence[tuple[Sample, Given]], image_size: int
+) -> list[Seen]:
+    """Corrected photographs as the network sees them, but for those that cannot be read.
+
+    Raises:
+        UserError: none of them can.
+    """
+    seen: list[Seen] = []
+    index = {class_key(name): label for label, name in enumerate(dataset.classes)}
+    device = method.means.device
+    for sample, given in corrections:
+        try:
+            image = dataset.image(sample)
+        except UserError:
+            continue  # what cannot be read is told where photographs are looked at
+        pixels = eval_transform(image, image_size)
+        vectors, grid_hw = method.places(normalised(pixels[None].to(device), method.backbone))
+        fractions = torch.from_numpy(given.boxes / np.array([image.width, image.height] * 2))
+        named = [index[class_key(name)] for name in given.classes if class_key(name) in index]
+        label = -1 if given.is_empty else next(iter(named), sample.label)
+        outlined = Outlined(vectors[0].float().cpu(), inside_boxes(fractions, grid_hw), label)
+        boxes = scale_boxes(given.boxes, (image.height, image.width), EVAL_SIZE_HW)
+        seen.append(Seen(pixels, outlined, grid_hw, boxes))
+    if not seen:
+        raise UserError(
+            f"expected corrected photographs that can be read, found none of {len(corrections)}: replace them"
+        )
+    return seen
