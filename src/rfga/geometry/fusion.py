@@ -26,10 +26,9 @@ class Fused:
 
 
 def fuse(own: FloatArray, witness: FloatArray) -> Fused:
-    """Where both have the same box, the witness's map, which is finer; elsewhere their product.
+    """Where both have the same box, the witness's map, which is finer; else the own, which knows the class.
 
-    What either map denies is no object. Of the product the root is taken, so that a half of both is one, and
-    it is divided by its maximum. Where nothing is object in both, the own map stays.
+    The product of both was tried instead: it lost boxes where both see different things (docs/witness.md).
 
     Args:
         own: (h, w) shares of object.
@@ -38,16 +37,11 @@ def fuse(own: FloatArray, witness: FloatArray) -> Fused:
     Example:
         >>> own, witness = np.array([[0.9, 0.8, 0.1, 0.1]]), np.array([[0.1, 0.9, 0.9, 0.9]])
         >>> found = fuse(own, witness)
-        >>> found.shares.round(2).tolist(), round(found.agreement, 2)
-        ([[0.35, 1.0, 0.35, 0.35]], 0.25)
+        >>> found.shares.tolist(), round(found.agreement, 2)
+        ([[0.9, 0.8, 0.1, 0.1]], 0.25)
     """
-    first, second = box_of(own), box_of(witness)
-    agreement = float(iou(first, second).max(initial=0.0))
-    if agreement >= AGREED:
-        return Fused(witness, agreement)
-    product: FloatArray = np.sqrt(own * witness)
-    highest = float(product.max())
-    return Fused(product / highest if highest >= 0.5 else own, agreement)
+    agreement = float(iou(box_of(own), box_of(witness)).max(initial=0.0))
+    return Fused(witness if agreement >= AGREED else own, agreement)
 
 
 def box_of(shares: FloatArray) -> FloatArray:

@@ -73,22 +73,17 @@ def test_where_both_agree_the_box_is_the_finer_maps(
     assert middle > threshold > found.score_map[3, 3]
 
 
-def test_where_they_disagree_what_both_see_is_left_and_confidence_falls(
-    brightness: Path, photograph: Path
+@pytest.mark.parametrize(
+    ("edges", "agreement"),
+    [((60, 12, 90, 48), 12 / 60), ((0, 50, 20, 60), 0.0)],  # 12 of 30 columns are bright; none
+)
+def test_where_they_disagree_the_own_box_stays_and_confidence_falls(
+    brightness: Path, photograph: Path, edges: tuple[float, float, float, float], agreement: float
 ) -> None:
-    beside = prediction((60, 12, 90, 48), 0.5)  # 12 of its 30 columns are bright
-    found = witness_of(brightness)(beside, photograph)
-    np.testing.assert_allclose(found.boxes, [(60, 12, 72, 48)], atol=1.5)
-    agreement = 12 / 60
-    assert found.scores[0] == pytest.approx(0.8 * agreement / 0.6, abs=0.03)
-    assert found.warnings == (DISAGREES,)
-
-
-def test_where_nothing_is_seen_in_common_the_own_box_stays(brightness: Path, photograph: Path) -> None:
-    apart = prediction((0, 50, 20, 60), 0.5)
+    apart = prediction(edges, 0.5)
     found = witness_of(brightness)(apart, photograph)
-    np.testing.assert_allclose(found.boxes, apart.boxes, atol=0.5)
-    assert found.scores.tolist() == [0.0]
+    np.testing.assert_allclose(found.boxes, [edges], atol=0.5)
+    assert found.scores[0] == pytest.approx(0.8 * agreement / 0.6, abs=0.03)
     assert found.warnings == (DISAGREES,)
 
 

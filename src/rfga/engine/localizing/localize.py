@@ -125,12 +125,9 @@ def _localize_labelled(
     places = [resolve(PHOTOGRAPHS, name, "format") for name in wanted if name in PHOTOGRAPHS]
     ids = [photograph.image_id for photograph in photographs]
     shorter = shorter_names(ids)
-    known: dict[str, Any] = {
-        "class_from": labels.class_from,
-        "notes": (*labels.notes, *input_notes(photographs, localizer.classes, shorter)),
-        "witness": None if witness is None else witness.sentence,
-        "shorter_names": shorter,
-    }
+    notes = (*labels.notes, *input_notes(photographs, localizer.classes, shorter))
+    known: dict[str, Any] = {"class_from": labels.class_from, "notes": notes, "shorter_names": shorter}
+    known["witness"] = witness and witness.sentence
     if options.second_look:
         localizer = localizer.with_second_look(options.max_boxes)
     settings, processes = settings_of(localizer, options, photographs), runtime.processes
@@ -142,8 +139,8 @@ def _localize_labelled(
             out, settings, ids, policy, processes, lambda: claims.enter_context(output)
         )
         todo = [Todo(*item) for item in zip(photographs, labels.indices, before, strict=True)]
+        write = partial(write_files, out=out, options=options, refine=refine)
         with journal:
-            write = partial(write_files, out=out, options=options, refine=refine)
             stream = Stream(localizer, write, options.batch_size, options.max_boxes, witness)
             stream.follow(todo, journal, runtime)
         processes.wait()
@@ -155,9 +152,8 @@ def _localize_labelled(
                 done = ((p.image_id, p.path) for p in photographs if p.image_id in journal)
                 place(done, out, options.photographs)
             if options.review:
-                write_review_sheet(
-                    journal.predictions(ids), photographs, localizer, out, options.review, summary
-                )
+                held = journal.predictions(ids)
+                write_review_sheet(held, photographs, localizer, out, options.review, summary)
             about = {"settings": settings, "classes": localizer.classes, "folders": folders_of(photographs)}
             write_json(out / SUMMARY_NAME, {**asdict(summary), **about})
     return summary

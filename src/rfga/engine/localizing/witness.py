@@ -51,8 +51,7 @@ class Witness:
     def __call__(self, prediction: Prediction, photograph: Path, max_boxes: int = 1) -> Prediction:
         """The prediction of both maps together.
 
-        Boxes and map are the fused ones. Where the boxes of both maps do not meet, confidences fall with
-        their IoU, and the photograph has a warning.
+        Where the boxes of both maps do not meet, confidences fall with their IoU, and there is a warning.
 
         Args:
             prediction: with its score map.
