@@ -36,7 +36,8 @@ from rfga.engine.runtime.machine import Runtime
 from rfga.geometry.box_evidence import box_evidence, find_boxes
 from rfga.geometry.boxes import iou
 from rfga.geometry.maps import score_maps
-from rfga.methods.foreground import Foreground, as_share
+from rfga.methods.foreground import Foreground
+from rfga.nn.foreground import as_share
 from rfga.types import FloatArray
 
 COUNTS, CUT = (5, 10, 20, 50), 0.5

@@ -46,7 +46,7 @@ def test_places_without_object_are_background_of_all_and_of_no_class() -> None:
     torch.manual_seed(2)
     backbone = build_backbone("test_resnet", weights="none").eval()
     found: dict[int, dict[str, torch.Tensor]] = {}
-    method = Foreground(backbone, CLASSES, discriminant="collection").eval()
+    method = Foreground(backbone, CLASSES, discriminant="collection", rounds=1).eval()
     for count in (6, 10):
         with torch.no_grad():
             for look in method.passes():
@@ -71,3 +71,30 @@ def test_places_without_object_are_background_of_all_and_of_no_class() -> None:
     moment = -share * means.mean(0) + (1 - share) * collection.moment / collection.weight
     wanted = torch.linalg.solve(gram, moment).float()
     torch.testing.assert_close(method.discriminants[0], wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_in_doubt_a_place_is_object_where_all_signs_agree() -> None:
+    """The class map, the norm of features and the discriminant, multiplied; a run read again knows of it."""
+    torch.manual_seed(2)
+    images = torch.rand(2, 3, 64, 96)
+    method = Foreground(build_backbone("test_resnet", weights="none"), CLASSES, tighten=False).eval()
+    contradicting = SeedSums.none((CLASSES, 5), method.discriminants.shape[1])
+    contradicting.weight.fill_(1.0)
+    contradicting.gram.copy_(torch.eye(method.discriminants.shape[1]))
+    direction = torch.nn.functional.normalize(torch.randn(method.discriminants.shape[1]).double(), dim=0)
+    contradicting.moment.copy_(torch.tensor([1.0, -1.0, 0.5])[:, None, None] * direction)
+    torch.nn.init.normal_(method.get_parameter("seeding.head.weight"))
+    none = SeedSums.none((), method.discriminants.shape[1])
+    sums = {**contradicting._asdict(), **{f"background.{k}": v for k, v in none._asdict().items()}}
+    method.passes()[1][-1].solve(sums)
+    assert method.in_doubt
+    assert "doubt" in method.learned()
+    with torch.no_grad():
+        maps = method.localize(images).maps
+    assert maps.amin((-2, -1)).tolist() == [[0.0], [0.0]]
+    assert maps.amax((-2, -1)).tolist() == [[1.0], [1.0]]
+    again = Foreground(build_backbone("test_resnet", weights="none"), CLASSES, tighten=False).eval()
+    again.load_state_dict(method.state_dict())
+    assert again.in_doubt
+    with torch.no_grad():
+        torch.testing.assert_close(again.localize(images).maps, maps)

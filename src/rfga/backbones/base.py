@@ -55,8 +55,7 @@ class Backbone(nn.Module):
         layout: of what the network and its stages give; all others see maps.
     """
 
-    attention: Attention | None = None
-    """Where a transformer makes queries, keys and values, if it tells."""
+    attention: Attention | None = None  # where a transformer makes queries, keys and values, if it tells
 
     def __init__(
         self,
@@ -120,10 +119,7 @@ class Backbone(nn.Module):
         cast("nn.ModuleList", self.attached[key]).append(layer)
 
     def forward(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """The last stage's features (B, C, h, w) of normalised ``images`` (B, 3, H, W).
-
-        In training, layers that draw random numbers take them from ``generator`` (by default torch's own).
-        """
+        """The last features (B, C, h, w) of normalised ``images``; ``generator`` is for layers that draw."""
         watch = self._watches.get(get_ident()) if self._watches else None
         if watch and watch.images is images and watch.maps is not None:
             return watch.maps
@@ -141,10 +137,10 @@ class Backbone(nn.Module):
         return maps
 
     @contextmanager
-    def remembering(self) -> Iterator[None]:
+    def remembering(self) -> Iterator[Watch]:
         """Within, images that are asked for several times in a row are sent through the network once."""
-        with self._watched_here(remembers=True):
-            yield
+        with self._watched_here(remembers=True) as memory:
+            yield memory
 
     def forward_stages(self, images: Tensor) -> dict[str, Tensor]:
         """The features of every stage, by its name, as the following stage receives them."""
@@ -167,6 +163,9 @@ class Backbone(nn.Module):
     ) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
         names = [place if place == KEYS == self.key_place else self._place(place) for place in places]
         with self._watched_here(remembers=False) as watch:
+            watch.asked.update(names)
+            if not watch.seen.keys() >= set(names):
+                watch.images = None  # what is remembered does not tell of these places
             known = watch.maps if watch.images is images else None
             last = self(images, generator) if known is None else known
             return last, [watch.seen[name] for name in names]

@@ -97,6 +97,7 @@ class Watch:
 
     remembers: bool  # whether the same images are sent through once
     seen: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)  # place -> maps, prefix tokens
+    asked: set[str] = field(default_factory=set)  # the places of which something was wanted
     image_hw: tuple[int, int] = (0, 0)
     images: Tensor | None = None
     maps: Tensor | None = None  # what the network gave for these images

@@ -48,6 +48,9 @@ class Pass:
     zeros: Callable[[], Sums]  # the sums of no photograph
     add: Callable[[Sums, Batch], None]  # a batch to them, in place
     solve: Callable[[Sums], None]
+    judges_size: bool = (
+        False  # what it solves says how well the input's size suits: ``learned()["seed_error"]``
+    )
 
 
 class Method(nn.Module, ABC):
@@ -88,11 +91,6 @@ class Method(nn.Module, ABC):
         The passes of one look see the same photographs at once.
         """
         return ()
-
-    @property
-    def chooses_size(self) -> bool:
-        """Whether ``learned`` says how well seeds are predicted (``seed_error``), to compare sizes."""
-        return False
 
     @property
     def map_stage(self) -> str:

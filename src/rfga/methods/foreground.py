@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import zip_longest
 from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from rfga.backbones.base import Backbone
 from rfga.methods.base import Batch, MapReader, Method, Pass, ScoreMaps, Sums, labels_or_top, unit_range
 from rfga.methods.cam import RidgeCAM
-from rfga.nn.discriminants import UNSURE_RATIO, Choice, choose, judged, mixed_sums
+from rfga.nn.discriminants import Choice, choose, judged, mixed_sums
 from rfga.nn.foreground import (
     SeedSums,
+    as_share,
     background_sums,
     discriminant,
     place_vectors,
     seed_sums,
     seeds,
 )
-from rfga.nn.guided_filter import guided_filter
+from rfga.nn.guided_filter import follow_edges
 from rfga.nn.self_similarity import spread_along
 
-LEVEL, CLASS_LEVEL = 0.15, 0.25
+LEVEL = 0.3
 """Where places begin to be object: least squares say 0; a bit above, boxes were better (docs/research)."""
+SHARPNESS = 3.0
+"""A logistic function of so many times a discriminant's values makes the next round's seeds."""
+SAME = 1e-3
+"""Of their values: maps that differ by less from place to place say nothing; their noise is not raised."""
 _SECOND, _EMPTY = "seeding.backbone.", "background."
 FOLDS, MANY_CLASSES = 5, 100
 """Parts of which one is left out in turn; of more classes there are two, so that the sums stay small."""
@@ -46,8 +51,9 @@ class Foreground(Method):
         discriminant: one for the collection, one a class, or auto: the collection's where that predicts
             the seeds of left-out photographs as well, else the blend of both that predicts them best.
         stages: how many stages are compared, the middle one and those before it.
-        level: value of the discriminant (-1 background, 1 object) from which a place is object; by default
-            0.15 of one for the collection, 0.25 of others.
+        rounds: how often seeds are taken and learned from: the second time, what the first discriminant
+            calls object counts as much as the class map.
+        level: value of the discriminant (-1 background, 1 object) from which a place is object.
         above: value of a seeding map, between its ends, above which a place is surely object.
         below: value below which it is surely background.
         tighten: let the maps follow the photograph's edges.
@@ -64,6 +70,7 @@ class Foreground(Method):
     means: Tensor
     discriminants: Tensor
     levels: Tensor
+    doubts: Tensor
 
     def __init__(
         self,
@@ -72,7 +79,8 @@ class Foreground(Method):
         *,
         discriminant: Literal["auto", "collection", "class"] = "auto",
         stages: int = 3,
-        level: float | None = None,
+        rounds: int = 2,
+        level: float = LEVEL,
         above: float = 0.5,
         below: float = 0.15,
         tighten: bool = True,
@@ -81,14 +89,16 @@ class Foreground(Method):
         super().__init__(backbone, num_classes)
         self.seeding: Method = RidgeCAM(backbone, num_classes)
         self.reader: MapReader | None = None  # of the seeding method, instead of its own maps
-        self.kind, self.level, self.tighten = discriminant, level, tighten
+        self.kind, self.rounds, self.tighten = discriminant, rounds, tighten
         self.above, self.below = above, below
         self.seeds_from = "norm" if num_classes == 1 else seeds
         self._places = backbone.middle_places[:stages]
         self._widths = [backbone.channels[place] for place in self._places]
         self.register_buffer("means", torch.zeros(sum(self._widths)))
         self.register_buffer("discriminants", torch.zeros(num_classes, 1 + sum(self._widths)))
-        self.register_buffer("levels", torch.full((1,), LEVEL if level is None else level))
+        self.register_buffer("levels", torch.full((1,), level))
+        self.register_buffer("doubts", torch.zeros(1))
+        self.in_doubt = False
         self.choice: Choice | None = None
         self.mixed: SeedSums | None = None  # what the discriminants were solved from
         self._folds = FOLDS if num_classes <= MANY_CLASSES else 2
@@ -107,6 +117,7 @@ class Foreground(Method):
         for name in [name for name in state_dict if name.startswith(first)]:
             state_dict[f"{prefix}{_SECOND}{name.removeprefix(first)}"] = state_dict[name]
         super()._load_from_state_dict(state_dict, prefix, *rest)
+        self.in_doubt = bool(self.doubts)
 
     @classmethod
     def over(cls, seeding: Method, **options: Any) -> Self:
@@ -121,9 +132,11 @@ class Foreground(Method):
 
     def passes(self) -> Sequence[Sequence[Pass]]:
         """The means and the seeds, in the looks that the classifier needs as well."""
+        later = partial(self._add_seeds, later=True)
         own = (
             Pass("means", self._no_means, self._add_means, self._solve_means),
-            Pass("seeds", self._no_seeds, self._add_seeds, self._solve_seeds),
+            Pass("seeds", self._no_seeds, self._add_seeds, self._solve_seeds, not self.has_epochs),
+            *[Pass("more seeds", self._no_seeds, later, self._solve_later_seeds)] * (self.rounds - 1),
         )
         pairs = zip_longest(self.seeding.passes(), own)
         return [(*(theirs or ()), *((mine,) if mine else ())) for theirs, mine in pairs]
@@ -134,11 +147,29 @@ class Foreground(Method):
         with self.backbone.remembering():
             found = self.seeding.localize(images, labels)
             stages = self._centred(images)
-        labels = labels_or_top(found.logits, labels)
-        vectors = place_vectors(stages, self._grid_hw(stages))
-        values = torch.einsum("bpd,bnd->bnp", vectors, self.discriminants[labels].to(vectors.dtype))
-        maps = self.outlined(values.reshape(*values.shape[:2], *self._grid_hw(stages)), images)
+            labels = labels_or_top(found.logits, labels)
+            values = self._values(stages, labels)
+            if self.in_doubt:
+                agreed = self._agreed(values, found.maps, stages, images)
+                return ScoreMaps(found.logits, unit_range(self.outlined(agreed, images)), labels)
+        maps = self.outlined(values, images)
         return ScoreMaps(found.logits, as_share(maps, self.levels[0]), labels)
+
+    def _values(self, stages: Sequence[Tensor], labels: Tensor) -> Tensor:
+        """(B, L, h, w): what the discriminants of some classes (B, L) say of every place."""
+        vectors = place_vectors(stages, grid_hw := self._grid_hw(stages))
+        values = torch.einsum("bpd,bnd->bnp", vectors, self.discriminants[labels].to(vectors.dtype))
+        return values.reshape(*values.shape[:2], *grid_hw)
+
+    def _agreed(self, values: Tensor, maps: Tensor, stages: Sequence[Tensor], images: Tensor) -> Tensor:
+        """Where all signs agree, for want of one to trust: class, norm of the last features, discriminant."""
+        product = unit_range(torch.sigmoid(SHARPNESS * values))
+        for signs in (maps, self._norms(images)):
+            spread = spread_along(signs, stages)
+            range_ = spread.amax((-2, -1), keepdim=True) - spread.amin((-2, -1), keepdim=True)
+            tells = range_ > SAME * spread.abs().amax((-2, -1), keepdim=True)
+            product = product * torch.where(tells, unit_range(spread), 1)
+        return product
 
     def places(self, images: Tensor) -> tuple[Tensor, tuple[int, int]]:
         """What discriminants see of normalised ``images``: (B, N, D), and the grid of the N places."""
@@ -148,15 +179,10 @@ class Foreground(Method):
     def outlined(self, values: Tensor, images: Tensor) -> Tensor:
         """Values of discriminants (B, n, h, w) as maps of ``images``, in [-1, 1]."""
         maps = values.clamp(-1, 1)
-        return self._tightened(maps, images) if self.tighten else maps
-
-    def _tightened(self, maps: Tensor, images: Tensor) -> Tensor:
-        """On a grid of half the image's side, with edges where the photograph has them."""
-        size_hw = (images.shape[2] // 2, images.shape[3] // 2)
+        if not self.tighten:
+            return maps
         std = torch.tensor(self.backbone.std, dtype=images.dtype, device=images.device).view(3, 1, 1)
-        guide = F.interpolate(images * std, size=size_hw, mode="area")  # its mean is of no account
-        fine = F.interpolate(maps, size=size_hw, mode="bicubic", align_corners=False)
-        return guided_filter(fine, guide.to(fine.dtype), radius=max(1, round(size_hw[0] / 14)))
+        return follow_edges(maps, images * std)  # the colours' mean is of no account
 
     def _middle(self, images: Tensor) -> list[Tensor]:
         return [part.float() for part in self.backbone.forward_places(images, self._places)[1]]
@@ -176,11 +202,6 @@ class Foreground(Method):
         """Whether the classifier has."""
         return self.seeding.has_epochs
 
-    @property
-    def chooses_size(self) -> bool:
-        """Whether nothing was trained at one size."""
-        return not self.has_epochs
-
     def map_hw(self, image_hw: tuple[int, int], stages_hw: Mapping[str, tuple[int, int]]) -> tuple[int, int]:
         """Half the image's sides, or, where maps are not tightened, those of the second middle stage."""
         if self.tighten:
@@ -192,14 +213,8 @@ class Foreground(Method):
         found = self.seeding.learned()
         if self.choice is None:
             return found
-        found |= {**self.choice._asdict(), "level": self.levels[0].item()}
-        if self.choice.ratio >= UNSURE_RATIO:
-            missed = f"{self.choice.ratio:.1f} times what one each does (sound: < {UNSURE_RATIO:g})"
-            found["doubt"] = (
-                "what the maps of one class call object, those of another call background: one discriminant "
-                f"for all misses {missed}"
-            )
-        return found
+        doubt = {"doubt": self.choice.doubt} if self.choice.doubtful else {}
+        return {**found, **self.choice._asdict(), "level": self.levels[0].item(), **doubt}
 
     def _no_means(self) -> Sums:
         zeros = torch.zeros(len(self.means), dtype=torch.float64)
@@ -221,7 +236,10 @@ class Foreground(Method):
         empty = SeedSums.none((), size)
         return {**seeds._asdict(), **{_EMPTY + name: part for name, part in empty._asdict().items()}}
 
-    def _add_seeds(self, sums: Sums, batch: Batch) -> None:
+    def _add_seeds(self, sums: Sums, batch: Batch, *, later: bool = False) -> None:
+        """From class maps alone, or, in a later round, from what the discriminants so far say as well."""
+        if later and self.in_doubt:
+            return
         maps = self._seeding_maps(batch)
         stages = self._centred(batch.images)
         empty = batch.labels < 0
@@ -235,7 +253,11 @@ class Foreground(Method):
             # One by one: how alike all places are to all others takes more memory than all the rest.
             own = [stage[row : row + 1] for stage in stages]
             spread = unit_range(spread_along(maps[row : row + 1], own)[:, 0])
-            weights, signs = seeds(unit_range(spread.square()), self.above, self.below)
+            mixed = spread.square()
+            if later:
+                values = self._values(own, batch.labels[row : row + 1, None])[:, 0]
+                mixed = unit_range(torch.sigmoid(SHARPNESS * values)) * spread.sqrt()
+            weights, signs = seeds(unit_range(mixed), self.above, self.below)
             vectors = place_vectors(own, (spread.shape[1], spread.shape[2]))
             for name, value in seed_sums(vectors, weights, signs)._asdict().items():
                 sums[name][label, fold % self._folds] += value.cpu()
@@ -243,30 +265,36 @@ class Foreground(Method):
     def _seeding_maps(self, batch: Batch) -> Tensor:
         """(B, 1, h, w): the classifier's of the given classes, or the features' norm."""
         if self.seeds_from == "norm":
-            norms: Tensor = torch.linalg.vector_norm(self.backbone(batch.images), dim=1, keepdim=True)
-            return norms
+            return self._norms(batch.images)
         labels = batch.labels.clamp_min(0)  # where there is no object, any
         return (self.reader or self.seeding).localize(batch.images, labels).maps
 
+    def _norms(self, images: Tensor) -> Tensor:
+        last, _ = self.backbone.forward_places(images, ())
+        norms: Tensor = torch.linalg.vector_norm(last, dim=1, keepdim=True)
+        return norms
+
     def _solve_seeds(self, sums: Sums) -> None:
-        every = SeedSums(*(sums[name] for name in SeedSums._fields))
-        empty = SeedSums(*(sums[_EMPTY + name] for name in SeedSums._fields))
-        self.choice = (
-            choose(every) if self.kind == "auto" else judged(every, 1.0 * (self.kind == "collection"))
-        )
-        self.mixed = mixed_sums(every.over(1), self.choice.share, empty)
+        every = _named(sums)
+        share = 1.0 * (self.kind == "collection")
+        self.choice = choose(every) if self.kind == "auto" else judged(every, share)
+        self.doubt(self.choice.doubtful)
+        self._solve_with(sums, self.choice.share)
+
+    def _solve_later_seeds(self, sums: Sums) -> None:
+        """By the choice of the first round: later seeds agree with the discriminant that made them."""
+        if self.choice is not None and not self.in_doubt:  # seeds in doubt do not get better
+            self._solve_with(sums, self.choice.share)
+
+    def _solve_with(self, sums: Sums, share: float) -> None:
+        self.mixed = mixed_sums(_named(sums).over(1), share, _named(sums, _EMPTY))
         self.discriminants.copy_(discriminant(self.mixed))
-        if self.level is None:
-            self.levels.fill_(LEVEL if self.choice.share == 1 else CLASS_LEVEL)
+
+    def doubt(self, doubtful: bool) -> None:
+        """Let maps be of the discriminants alone, or, where they are doubtful, of all signs together."""
+        self.in_doubt = doubtful
+        self.doubts.fill_(doubtful)
 
 
-def as_share(maps: Tensor, level: Tensor) -> Tensor:
-    """Values of a discriminant, in [-1, 1], as shares of object in [0, 1] that are a half at the level.
-
-    Example:
-        >>> as_share(torch.tensor([-1.0, 0.2, 0.6, 1.0]), torch.tensor(0.2))
-        tensor([0.0000, 0.5000, 0.7500, 1.0000])
-    """
-    above_level = maps - level
-    below, above = above_level / (1 + level), above_level / (1 - level)
-    return (0.5 + 0.5 * torch.where(above_level < 0, below, above)).clamp(0, 1)
+def _named(sums: Sums, prefix: str = "") -> SeedSums:
+    return SeedSums(*(sums[prefix + name] for name in SeedSums._fields))

@@ -24,6 +24,19 @@ class Choice(NamedTuple):
     seed_error: float  # mean squared miss of the seeds of left-out photographs, of what was chosen
     ratio: float  # that of one for the collection, divided by that of one a class
 
+    @property
+    def doubtful(self) -> bool:
+        """Whether classes contradict each other."""
+        return self.ratio >= UNSURE_RATIO
+
+    @property
+    def doubt(self) -> str:
+        """What that means, in words."""
+        return (
+            "what the maps of one class call object, those of another call background: one discriminant "
+            f"for all misses {self.ratio:.1f} times what one each does (sound: < {UNSURE_RATIO:g})"
+        )
+
 
 def mixed_sums(of_classes: SeedSums, share: float, empty: SeedSums | None = None) -> SeedSums:
     """The sums (K, ...) that discriminants are solved from, ``share`` of the collection's in each class's.

@@ -16,7 +16,16 @@ from torch import Tensor
 
 from rfga.nn.self_similarity import Size, joined_features
 
-__all__ = ["SeedSums", "background_sums", "discriminant", "place_vectors", "seed_error", "seed_sums", "seeds"]
+__all__ = [
+    "SeedSums",
+    "as_share",
+    "background_sums",
+    "discriminant",
+    "place_vectors",
+    "seed_error",
+    "seed_sums",
+    "seeds",
+]
 
 FEATURE_SCALE = 10.0
 """Of the joined features, which have unit length, beside the constant 1."""
@@ -158,6 +167,18 @@ def seed_error(r: Tensor, sums: SeedSums) -> Tensor:
     """
     squared = torch.einsum("...d,...de,...e->...", r, sums.gram, r)
     return squared - 2 * (r * sums.moment).sum(-1) + sums.weight
+
+
+def as_share(maps: Tensor, level: Tensor) -> Tensor:
+    """Values of a discriminant, in [-1, 1], as shares of object in [0, 1] that are a half at the level.
+
+    Example:
+        >>> as_share(torch.tensor([-1.0, 0.2, 0.6, 1.0]), torch.tensor(0.2))
+        tensor([0.0000, 0.5000, 0.7500, 1.0000])
+    """
+    above_level = maps - level
+    below, above = above_level / (1 + level), above_level / (1 - level)
+    return (0.5 + 0.5 * torch.where(above_level < 0, below, above)).clamp(0, 1)
 
 
 def _divided(sums: SeedSums) -> SeedSums:

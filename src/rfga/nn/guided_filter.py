@@ -6,7 +6,27 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["guided_filter"]
+__all__ = ["follow_edges", "guided_filter"]
+
+
+def follow_edges(maps: Tensor, images: Tensor) -> Tensor:
+    """Maps of ``images`` on a grid of half their sides, with edges where these have them.
+
+    Args:
+        maps: (B, n, h, w).
+        images: (B, 3, H, W), colours to the scale of [0, 1]; their mean is of no account.
+
+    Returns:
+        (B, n, H // 2, W // 2).
+
+    Example:
+        >>> follow_edges(torch.zeros(1, 2, 4, 6), torch.rand(1, 3, 64, 96)).shape
+        torch.Size([1, 2, 32, 48])
+    """
+    size_hw = (images.shape[2] // 2, images.shape[3] // 2)
+    guide = F.interpolate(images, size=size_hw, mode="area")
+    fine = F.interpolate(maps, size=size_hw, mode="bicubic", align_corners=False)
+    return guided_filter(fine, guide.to(fine.dtype), radius=max(1, round(size_hw[0] / 14)))
 
 
 def guided_filter(maps: Tensor, guide: Tensor, radius: int = 8, epsilon: float = 1e-4) -> Tensor:

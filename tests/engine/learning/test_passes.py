@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from rfga.backbones.layout import Watch
 from rfga.engine.learning import passes
+from rfga.engine.learning.shelf import Shelf
 from rfga.engine.learning.sums_file import SumsFile
 from rfga.engine.localizing.localizer import Localizer
 from rfga.methods import BY_PASSES
@@ -76,7 +80,7 @@ def test_two_processes_solve_what_one_does(few: Path, solved: Path, tmp_path: Pa
     require_close(tmp_path / "run", solved)
 
 
-@pytest.mark.parametrize("batches", [1, 2, 3, 4])
+@pytest.mark.parametrize("batches", [1, 2, 4, 7])
 def test_a_killed_look_goes_on_and_ends_the_same(
     few: Path, solved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batches: int
 ) -> None:
@@ -84,7 +88,7 @@ def test_a_killed_look_goes_on_and_ends_the_same(
     whole = passes.Passes._batch
 
     def dying(self: passes.Passes, look: passes.Look, *rest: Any) -> Any:
-        looked.extend(look.samples[place].image_id for place in rest[2].tolist())
+        looked.extend(look.samples[place].image_id for place in rest[1])
         if dying_at is not None and len(looked) > dying_at:
             raise KeyboardInterrupt
         return whole(self, look, *rest)
@@ -95,7 +99,7 @@ def test_a_killed_look_goes_on_and_ends_the_same(
         tiny.train(few, tmp_path / "run", **{**SETTINGS, "batch_size": 3})
     seen, dying_at = len(looked), None
     tiny.train(few, tmp_path / "run", policy=tiny.RESUME, **{**SETTINGS, "batch_size": 3})
-    total = 2 * 8  # two looks at eight photographs
+    total = 3 * 8  # three looks at eight photographs
     assert len(looked) - seen == total - (seen - 3), (
         "no more than the batch that was killed is looked at again"
     )
@@ -107,11 +111,32 @@ def test_damaged_sums_are_gathered_anew(few: Path, solved: Path, tmp_path: Path,
     run = tiny.copied(solved, tmp_path / "run")
     (run / "model.safetensors").unlink()
     kept = sorted((run / "checkpoints").glob("look-*"))
-    assert len(kept) == 2
+    assert len(kept) == 3
     for path in kept:
         path.write_bytes(damage)
     tiny.train(few, run, policy=tiny.RESUME, **SETTINGS)
     require_close(run, solved)
+
+
+def test_what_the_network_gave_is_kept_for_the_next_look_and_changes_nothing(
+    few: Path, solved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recalled: list[int] = []
+    recall = Shelf.recall
+
+    def counting(self: Shelf, memory: Watch, images: Tensor, positions: Sequence[int]) -> None:
+        recalled.extend(positions)
+        recall(self, memory, images, positions)
+
+    monkeypatch.setattr(Shelf, "recall", counting)
+    with_shelf = tiny.train(few, tmp_path / "with", **SETTINGS)
+    assert recalled == [*range(8), *range(8)], "the second and the third look"
+    monkeypatch.setattr(passes, "Shelf", partial(Shelf, limit_bytes=0))
+    without = tiny.train(few, tmp_path / "without", **SETTINGS)
+    assert len(recalled) == 16, "no more than before"
+    for run in (with_shelf, without):
+        require_close(run, solved)
+        assert not list(run.rglob("shelf*")), "nothing of it stays"
 
 
 def test_sums_of_other_shapes_count_for_nothing(tmp_path: Path) -> None:

@@ -23,8 +23,8 @@ from rfga.engine.run.model import normalised
 from rfga.geometry.box_evidence import EVIDENCE, box_evidence, find_boxes
 from rfga.geometry.boxes import iou, scale_boxes
 from rfga.geometry.maps import EVAL_SIZE_HW, resize_maps
-from rfga.methods.foreground import Foreground, as_share
-from rfga.nn.foreground import SeedSums
+from rfga.methods.foreground import Foreground
+from rfga.nn.foreground import SeedSums, as_share
 from rfga.nn.outlines import Outlined, box_sums, inside_boxes, taught
 from rfga.types import FloatArray, Sample, UserError
 
@@ -106,6 +106,7 @@ def teach(method: Foreground, seen: Sequence[Seen], confidence: Confidence) -> T
     setting = teacher.chosen()
     method.discriminants.copy_(teacher.solved(setting))
     method.levels.fill_(setting.level)
+    method.doubt(method.in_doubt and not setting.weight)
     evidence, ious = teacher.judged(setting)
     return Taught(
         setting=setting,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
+from itertools import takewhile
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,6 +18,7 @@ from rfga.data.samples import few_of_each
 from rfga.data.transforms import SampleImages
 from rfga.engine.learning.corrections import learn_from_corrections
 from rfga.engine.learning.data import TrainingData
+from rfga.engine.learning.shelf import Shelf
 from rfga.engine.learning.sums_file import SumsFile
 from rfga.engine.localizing.confidence import CONFIDENCE_KEY, run_confidence
 from rfga.engine.run.config import TrainConfig
@@ -46,6 +49,7 @@ class Look:
     samples: Sequence[Sample]
     image_size: int
     file: SumsFile | None = None  # where the sums are kept, so that a killed look goes on
+    shelf: Shelf | None = None  # where what the network gives is kept for the next look
 
 
 def learn_by_passes(
@@ -108,29 +112,42 @@ class Passes:
     @torch.no_grad()
     def learn(self) -> TrainConfig:
         """Look at the collection until all is solved; see ``learn_by_passes``."""
-        looks = list(self.method.passes())
-        for index in range(len(looks)):
-            last = index == len(looks) - 1
-            if last and self.config.choose_size and self.method.chooses_size:
-                chosen = self._choose_size(looks[-1])
-                if chosen != self.config.image_size:
-                    self._settle(chosen)
-                    return self.learn()
-                self._settle(chosen)
-            self._look(index, looks[index])
+        shelf = Shelf(self._beside(f"shelf-{self.runtime.processes.rank}.bin"), len(self.samples))
+        try:
+            while not self._all_looks(shelf):
+                shelf.remove()
+        finally:
+            shelf.remove()
         return self.config
+
+    def _all_looks(self, shelf: Shelf) -> bool:
+        """False where the collection has chosen another size on the way: it is looked at anew."""
+        looks = list(self.method.passes())
+        for index, passes in enumerate(looks):
+            judged = any(one.judges_size for one in passes)
+            if judged and self.config.choose_size:
+                chosen, before = self._choose_size(passes), self.config.image_size
+                self._settle(chosen)
+                if chosen != before:
+                    return False
+            self._look(index, passes, shelf if len(looks) > 1 else None)
+        return True
+
+    def _beside(self, name: str) -> Path:
+        return self.run.checkpoint.parent / name
 
     def _settle(self, image_size: int) -> None:
         """From now on no other size is looked at, nor is the choice made again after a kill."""
         self.config = replace(self.config, image_size=image_size, choose_size=False)
         self.runtime.processes.agree(lambda: self.run.settle(self.config))
 
-    def _look(self, index: int, passes: Sequence[Pass]) -> None:
+    def _look(self, index: int, passes: Sequence[Pass], shelf: Shelf | None) -> None:
         config, processes = self.config, self.runtime.processes
         name = f"look-{index}-{config.image_size}-{processes.rank}.safetensors"
-        file = SumsFile(self.run.checkpoint.parent / name)
+        file = SumsFile(self._beside(name))
         total = len(self.method.passes())
-        look = Look(f"look {index + 1} of {total}", passes, self.samples, config.image_size, file)
+        name = f"look {index + 1} of {total}"
+        look = Look(name, passes, self.samples, config.image_size, file, shelf)
         self._solve(look)
 
     def _choose_size(self, passes: Sequence[Pass]) -> int:
@@ -167,31 +184,48 @@ class Passes:
             for name, part in s.items()
         }
         done = look.file.load(keyed) if look.file else 0
-        images = SampleImages(self.data.dataset, look.samples, look.image_size, None)
-        loader = DataLoader(
-            images,
-            batch_size=self.config.batch_size,
-            sampler=list(own[done:]),
-            num_workers=self._workers(len(own) - done),
-        )
         saver = _Saver(look.file)
         with Meter(look.name, len(look.samples), quiet=self.runtime.quiet) as meter:
             meter.advance(done * processes.world)
-            for pixels, labels, positions in loader:
-                batch = self._batch(look, pixels, labels, positions)
-                with self.method.backbone.remembering():
+            for pixels, positions in self._pixels(look, own[done:]):
+                batch = self._batch(look, pixels, positions)
+                with self.method.backbone.remembering() as memory:
+                    places = [position // processes.world for position in positions]
+                    known = look.shelf is not None and all(place in look.shelf for place in places)
+                    if look.shelf and known:
+                        look.shelf.recall(memory, batch.images, places)
                     for one, part in zip(look.passes, sums, strict=True):
                         one.add(part, batch)
-                done += len(labels)
+                    if look.shelf and not known:
+                        look.shelf.keep(pixels, memory, places)
+                done += len(positions)
                 saver.save(keyed, done, last=done == len(own))
-                meter.advance(len(labels) * processes.world)
+                meter.advance(len(positions) * processes.world)
+
+    def _pixels(self, look: Look, positions: Sequence[int]) -> Iterator[tuple[Tensor, list[int]]]:
+        """Batches of squares and where they are in ``look.samples``: first those that are at hand."""
+        size, world = self.config.batch_size, self.runtime.processes.world
+        shelf = look.shelf
+        held: list[int] = []
+        if shelf is not None:  # the order stays, by which a killed look goes on
+            held = list(takewhile(lambda place: place // world in shelf, positions))
+            for first in range(0, len(held), size):
+                batch = held[first : first + size]
+                yield shelf.pixels([place // world for place in batch]), batch
+        rest = positions[len(held) :]
+        images = SampleImages(self.data.dataset, look.samples, look.image_size, None)
+        workers = self._workers(len(rest))
+        for pixels, _, places in DataLoader(images, batch_size=size, sampler=rest, num_workers=workers):
+            yield pixels, places.tolist()
 
     def _workers(self, waiting: int) -> int:
         """None where they would take longer to start than to read."""
         return pick_workers(self.runtime, self.device) if waiting > self.config.batch_size else 0
 
-    def _batch(self, look: Look, pixels: Tensor, labels: Tensor, positions: Tensor) -> Batch:
-        folds = torch.tensor([fold_of(look.samples[place].image_id) for place in positions.tolist()])
+    def _batch(self, look: Look, pixels: Tensor, positions: Sequence[int]) -> Batch:
+        samples = [look.samples[place] for place in positions]
+        labels = torch.tensor([sample.label for sample in samples])
+        folds = torch.tensor([fold_of(sample.image_id) for sample in samples])
         images = normalised(pixels.to(self.device, non_blocking=True), self.method.backbone)
         return Batch(images, labels.to(self.device), folds.to(self.device))
 

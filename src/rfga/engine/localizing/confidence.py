@@ -255,10 +255,10 @@ over.
 
 _OF_SHARES = ConfidenceModel(
     names=EVIDENCE,
-    means=(0.0, 0.4155, 0.617, 0.7628, 0.7475, -0.7333, 1.1084, 0.4145),
-    deviations=(1.0, 0.1215, 0.1342, 0.1964, 0.1911, 0.6219, 1.2691, 0.1617),
-    weights=(0.0, 0.5913, -0.3647, 0.0137, 0.6105, 0.3225, -1.0304, -0.4268),
-    intercept=0.3457,
+    means=(0.0, 0.4303, 0.607, 0.7468, 0.7359, -0.8884, 0.6676, 0.3694),
+    deviations=(1.0, 0.1028, 0.1299, 0.1879, 0.2064, 0.6902, 0.9644, 0.1461),
+    weights=(0.0, 0.5409, -0.6692, -0.0469, 0.8355, -0.1527, -0.2682, -0.0591),
+    intercept=0.5903,
 )
 OF_SHARES = Confidence(
     plain=_OF_SHARES,
@@ -272,6 +272,6 @@ OF_SHARES = Confidence(
     source="default",
 )
 """For maps that are shares of object: fitted on the 1,107 photographs of val of pets3, birds13, web6,
-busi2, neudet6 and objects10 by the method foreground, MobileNetV2 at 224 pixels (448 for busi2). The class's
+busi2, neudet6 and objects10 by the method foreground, MobileNetV2 at 224 pixels. The class's
 probability is left out, for it says nothing of the outline; so is a second look, which was not measured.
 """
