@@ -192,7 +192,7 @@ class _Teacher:
         return np.array([iou(boxes, true).max(initial=0.0) for boxes, true in pairs])
 
     def _shares(self, setting: Setting, *, outlined: bool) -> FloatArray:
-        """Shares of object (n, 224, 224); of what is not taught while seeds are in doubt, the method's own."""
+        """Shares of object (n, 224, 224); of plain maps while seeds are in doubt, as drawn."""
         if setting != self.plain or not self.method.in_doubt:
             return np.array([_share(one, setting.level) for one in self._maps(setting, outlined=outlined)])
         made = [np.zeros((0, *EVAL_SIZE_HW))]
