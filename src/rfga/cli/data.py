@@ -30,9 +30,8 @@ rfga data prepare pets --out pets
 rfga data prepare cub --out cub --archives CUB_200_2011.tgz --metadata metadata
 """
 _LINK_EXAMPLES = """
-# photographs with one or several labels each, as lines image,label: class folders of links, then boxes
+# photographs with one or several labels each, as lines image,label: class folders for rfga build
 rfga data link labels.csv photographs --out classes
-rfga build classes --out boxes
 """
 
 
