@@ -21,7 +21,7 @@ CHANNELS = {
     "convnext_tiny": [96, 192, 384, 768],
     "efficientnet_b0": [16, 24, 40, 112, 320, 1280],
 }
-LARGE = {"vgg16"}  # half a gigabyte of weights, twice that at the first pass
+LARGE = {"vgg16", "convnext_tiny"}  # in memory, at the first pass, and in time
 PROMISED = [pytest.param(name, marks=pytest.mark.slow if name in LARGE else ()) for name in CHANNELS]
 IMAGES = torch.linspace(-2, 2, 3 * 64 * 96).view(1, 3, 64, 96)
 

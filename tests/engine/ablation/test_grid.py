@@ -262,6 +262,7 @@ def without_times(value: Any) -> Any:
     return [without_times(own) for own in value] if isinstance(value, list) else value
 
 
+@pytest.mark.slow
 def test_real_network_is_trained_as_ever(
     birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
