@@ -1,7 +1,7 @@
 """The measured table: methods and ways to read maps, on one collection, by boxes that no box helped to cut.
 
-    python benchmarks/table.py COLLECTION --truth BOXES_OR_MASKS --out RUNS --rows solved|frozen|tuned|all \
-        --common "--backbone mobilenetv2_100 --weights FILE --image-size 224"
+    python benchmarks/table.py COLLECTION --truth BOXES_OR_MASKS --out RUNS --weights FILE
+        [--rows solved|frozen|tuned|all]
 
 Each row is a run of ``rfga train`` and a way to read it. ``solved`` rows know no epochs; ``frozen`` ones
 train new layers alone, ``tuned`` ones the whole network, each as published and with the collection's
@@ -85,7 +85,9 @@ def main() -> None:
     parser.add_argument("data")
     parser.add_argument("--truth", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--common", default="", help="flags of every rfga train")
+    parser.add_argument("--backbone", default="mobilenetv2_100")
+    parser.add_argument("--weights", default="imagenet", help="of the backbone: a file, or timm's")
+    parser.add_argument("--common", default="--image-size 224", help="further flags of every rfga train")
     parser.add_argument("--rows", choices=("solved", "frozen", "tuned", "all"), default="solved")
     parser.add_argument("--only", nargs="+", help="labels of the rows to make, with the first")
     asked = parser.parse_args()
@@ -104,7 +106,8 @@ def measured(
     run = asked.out / "-".join(part.strip("-") for part in row.flags.split())
     file: Path = run / f"ious-{row.maps or 'own'}.json"
     if not file.is_file():
-        flags = [*shlex.split(asked.common), *row.flags.split(), "--resume", "--quiet"]
+        network = ["--backbone", asked.backbone, "--weights", asked.weights]
+        flags = [*network, *shlex.split(asked.common), *row.flags.split(), "--resume", "--quiet"]
         command = [sys.executable, "-m", "rfga", "train", asked.data, "--out", str(run), *flags]
         subprocess.run(command, check=True, stdout=sys.stderr)
         file.write_text(json.dumps(ious(RunFolder(run), row.maps, dataset, known).tolist()))

@@ -184,7 +184,10 @@ def _with_stride(layout: Layout, trace: Trace, name: str, wanted: int | None) ->
 
 
 def _find_attention(backbone: Backbone, trace: Trace) -> None:
-    """Where a transformer's blocks make queries, keys and values by one linear layer each, if they do."""
+    """Where a transformer's blocks make queries, keys and values by one linear layer each, if they do.
+
+    Attention can be computed from them where they are used as they are, not normalised or turned by position.
+    """
     parts = dict(backbone.network.named_modules())
     if backbone.layout.prefix is None:
         return
@@ -192,7 +195,9 @@ def _find_attention(backbone: Backbone, trace: Trace) -> None:
     joint = [f"{block}.qkv" for block in blocks if isinstance(parts.get(f"{block}.qkv"), nn.Linear)]
     single = [f"{block}.k_proj" for block in blocks if isinstance(parts.get(f"{block}.k_proj"), nn.Linear)]
     if joint and all(trace.calls[parts[name]] == 1 for name in joint):
-        backbone.attention = Attention(tuple(joint), int(parts[blocks[-1]].num_heads))
+        turned = getattr(backbone.network, "rope", None) is not None
+        if not turned and isinstance(parts.get(f"{blocks[-1]}.q_norm"), nn.Identity):
+            backbone.attention = Attention(tuple(joint), int(parts[blocks[-1]].num_heads))
         width = parts[joint[-1]].out_features // 3
         backbone.watch_keys(joint[-1], slice(width, 2 * width))
     elif single and trace.calls[parts[single[-1]]] == 1:

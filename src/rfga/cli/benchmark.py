@@ -46,7 +46,6 @@ def add(command: ArgumentParser) -> None:
     flag(
         "--set",
         action="append",
-        type=str,
         default=[],
         metavar="[METHOD.]KEY=VALUE",
         help="an option of one method, or of all that have it",

@@ -50,7 +50,7 @@ def print_summary(summary: Summary, out: str | Path) -> None:
     if summary.class_from:
         counts = ", ".join(f"{_CLASS_FROM[name]} {count}" for name, count in summary.class_from.items())
         tell(f"class that is boxed: {counts}")
-    for note in summary.notes:
+    for note in (*summary.notes, *([summary.witness] if summary.witness else [])):
         tell(f"note: {note}")
 
 

@@ -11,6 +11,8 @@ METHODS = {
     "ridge": "rfga.methods.cam:RidgeCAM",
     "has": "rfga.methods.has:HaS",
     "cutmix": "rfga.methods.cutmix:CutMix",
+    "bas": "rfga.methods.bas:BAS",
+    "ts-cam": "rfga.methods.ts_cam:TSCAM",
     "se": "rfga.methods.attention_layers:SqueezeExcitation",
     "eca": "rfga.methods.attention_layers:EfficientChannelAttention",
     "cbam": "rfga.methods.attention_layers:ConvolutionalBlockAttention",

@@ -26,8 +26,6 @@ from rfga.nn.foreground import (
 from rfga.nn.guided_filter import follow_edges
 from rfga.nn.self_similarity import spread_along
 
-LEVEL = 0.3
-"""Where places begin to be object: least squares say 0; a bit above, boxes were better (docs/research)."""
 SHARPNESS = 3.0
 """A logistic function of so many times a discriminant's values makes the next round's seeds."""
 SAME = 1e-3
@@ -53,7 +51,8 @@ class Foreground(Method):
         stages: how many stages are compared, the middle one and those before it.
         rounds: how often seeds are taken and learned from: the second time, what the first discriminant
             calls object counts as much as the class map.
-        level: value of the discriminant (-1 background, 1 object) from which a place is object.
+        level: value of the discriminant (-1 background, 1 object) from which a place is object; least squares
+            say 0, but boxes were better a bit above.
         above: value of a seeding map, between its ends, above which a place is surely object.
         below: value below which it is surely background.
         tighten: let the maps follow the photograph's edges.
@@ -80,7 +79,7 @@ class Foreground(Method):
         discriminant: Literal["auto", "collection", "class"] = "auto",
         stages: int = 3,
         rounds: int = 2,
-        level: float = LEVEL,
+        level: float = 0.3,
         above: float = 0.5,
         below: float = 0.15,
         tighten: bool = True,

@@ -184,3 +184,32 @@ def test_settings_of_epochs_are_told_to_be_without_effect(
 def test_foreground_twice_is_refused(few: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="expected foreground off for the method foreground"):
         tiny.train(few, tmp_path / "run", method="foreground", foreground=True)
+
+
+def test_seeds_may_be_read_in_another_way(few: Path, solved: Path, tmp_path: Path) -> None:
+    seeded = {"method": "ridge", "foreground": True, "batch_size": 5}
+    plain = tiny.train(few, tmp_path / "plain", **seeded)
+    other = tiny.train(few, tmp_path / "other", **seeded, seeds_from="tokencut")
+    require_close(plain, solved)
+    assert torch.equal(tiny.weights(other)["seeding.head.weight"], tiny.weights(plain)["seeding.head.weight"])
+    assert not torch.allclose(tiny.weights(other)["discriminants"], tiny.weights(plain)["discriminants"])
+    assert Localizer.load(other).config.seeds_from == "tokencut"
+    for wrong in ({"seeds_from": "tokencut"}, {"seeds_from": "nothing", "foreground": True}):
+        with pytest.raises(UserError, match=r"expected seeds_from out of .*tokencut.*, together with --for"):
+            tiny.train(few, tmp_path / "wrong", method="ridge", **wrong)
+
+
+def test_only_a_method_that_predicts_seeds_chooses_a_size(few: Path, tmp_path: Path) -> None:
+    run = tiny.train(few, tmp_path / "run", method="ridge", choose_size=True)
+    assert Localizer.load(run).config.image_size == 64
+    assert "sizes" not in tiny.metrics(run)
+
+
+def test_maps_are_normalised_as_suits_them_whatever_the_runs_own_are(solved: Path) -> None:
+    own = Localizer.load(solved)
+    bag, cut = (Localizer.load(solved, maps_from=name) for name in ("bagcam", "tokencut"))
+    assert [one.config.normalisation for one in (own, bag, cut)] == ["none", "minmax", "none"]
+    assert (cut.threshold.value, cut.threshold.source) == (0.5, "label-free")
+    assert bag.threshold.source == "fixed"
+    asked = Localizer.load(solved, maps_from="tokencut", normalisation="ivr")
+    assert asked.config.normalisation == "ivr"

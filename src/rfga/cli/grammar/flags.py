@@ -171,7 +171,7 @@ def add_settings(command: ArgumentParser, without: Collection[str] = (), first: 
 def add_set(command: ArgumentParser) -> None:
     """Options of the method."""
     flag = into(command, METHOD)
-    flag("--set", action="append", type=str, default=[], metavar="KEY=VALUE", help="an option of the method")
+    flag("--set", action="append", default=[], metavar="KEY=VALUE", help="an option of the method")
 
 
 def add_reading(command: ArgumentParser) -> None:

@@ -41,6 +41,7 @@ def command_parser(describe: str, examples: str = "") -> ArgumentParser:
         exit_on_error=False,
         description=describe,
         epilog=shown(examples),
+        formatter_class=Help,
     )
     for title in GROUPS:
         parser.add_argument_group(HEADINGS.get(title, title), name=title)

@@ -34,6 +34,7 @@ from rfga.engine.localizing.localizer import Localizer
 from rfga.engine.localizing.options import LocalizeOptions
 from rfga.engine.localizing.refiners import load_refiner
 from rfga.engine.localizing.review_sheet import REVIEW_NAME
+from rfga.engine.localizing.witness import load_witness
 from rfga.engine.run.config import RunPolicy, TrainConfig
 from rfga.engine.run.folder import RunFolder
 from rfga.engine.runtime.devices import pick_device
@@ -138,6 +139,7 @@ def build_boxes(command: BuildCommand, runtime: Runtime | None = None) -> Built:
     require_background(dataset, command.background)
     refined = command.localize
     load_refiner(refined.refine, refined.sam_weights, pick_device(runtime.device))  # now, not after training
+    load_witness(refined.witness, refined.witness_weights)
     _prepare(command)
     with claimed(command.out, "rfga build"):
         for folder in (command.out, command.out / CHECK):

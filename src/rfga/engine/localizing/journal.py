@@ -59,6 +59,8 @@ class Summary:
     # Photographs whose names leave no room for an ending -> their pictures; maps and masks are called alike.
     shorter_names: dict[str, str] = field(default_factory=dict, compare=False)
     nothing_found: tuple[str, ...] = ()  # image ids of those without a box
+    # Of a network that took part and was learned from masks, in a sentence.
+    witness: str | None = field(default=None, compare=False)
     reviewed: int = 0  # of those done or skipped: a person gave their boxes, or said that there is none
 
 

@@ -27,6 +27,7 @@ from rfga.engine.localizing.output import prepared_output, write_files
 from rfga.engine.localizing.refiners import NO_REFINER, load_refiner
 from rfga.engine.localizing.review_sheet import write_review_sheet
 from rfga.engine.localizing.stream import Stream, Todo
+from rfga.engine.localizing.witness import load_witness, witness_settings
 from rfga.engine.run.config import RunPolicy
 from rfga.engine.run.folder import RunFolder
 from rfga.engine.run.options import resolve
@@ -118,16 +119,15 @@ def _localize_labelled(
     policy: RunPolicy,
 ) -> Summary:
     refine = load_refiner(options.refine, options.sam_weights, localizer.device)
+    witness = load_witness(options.witness, options.witness_weights)
     writers = [resolve(FORMATS, name, "format") for name in options.formats]
     wanted = () if options.photographs == "none" else options.formats
     places = [resolve(PHOTOGRAPHS, name, "format") for name in wanted if name in PHOTOGRAPHS]
     ids = [photograph.image_id for photograph in photographs]
     shorter = shorter_names(ids)
-    known: dict[str, Any] = {
-        "class_from": labels.class_from,
-        "notes": (*labels.notes, *input_notes(photographs, localizer.classes, shorter)),
-        "shorter_names": shorter,
-    }
+    notes = (*labels.notes, *input_notes(photographs, localizer.classes, shorter))
+    known: dict[str, Any] = {"class_from": labels.class_from, "notes": notes, "shorter_names": shorter}
+    known["witness"] = witness and witness.sentence
     if options.second_look:
         localizer = localizer.with_second_look(options.max_boxes)
     settings, processes = settings_of(localizer, options, photographs), runtime.processes
@@ -139,9 +139,9 @@ def _localize_labelled(
             out, settings, ids, policy, processes, lambda: claims.enter_context(output)
         )
         todo = [Todo(*item) for item in zip(photographs, labels.indices, before, strict=True)]
+        write = partial(write_files, out=out, options=options, refine=refine)
         with journal:
-            write = partial(write_files, out=out, options=options, refine=refine)
-            stream = Stream(localizer, write, options.batch_size, options.max_boxes)
+            stream = Stream(localizer, write, options.batch_size, options.max_boxes, witness)
             stream.follow(todo, journal, runtime)
         processes.wait()
         summary = replace(processes.agree(lambda: summary_of(journal, ids, before)), **known)
@@ -152,9 +152,8 @@ def _localize_labelled(
                 done = ((p.image_id, p.path) for p in photographs if p.image_id in journal)
                 place(done, out, options.photographs)
             if options.review:
-                write_review_sheet(
-                    journal.predictions(ids), photographs, localizer, out, options.review, summary
-                )
+                held = journal.predictions(ids)
+                write_review_sheet(held, photographs, localizer, out, options.review, summary)
             about = {"settings": settings, "classes": localizer.classes, "folders": folders_of(photographs)}
             write_json(out / SUMMARY_NAME, {**asdict(summary), **about})
     return summary
@@ -183,4 +182,5 @@ def settings_of(
         "masks": options.masks or options.refine != NO_REFINER,
         "refine": options.refine,
         "sam_weights": None if options.sam_weights is None else str(options.sam_weights),
+        **witness_settings(options.witness, options.witness_weights),
     }

@@ -22,6 +22,8 @@ class LocalizeOptions:
         labels: class to box: folder, predicted, or a file.
         max_boxes: boxes per photograph at most.
         second_look: judge each box by another pass, for better confidence.
+        witness: a foreground network beside the run's maps, which was learned from masks (extra rembg).
+        witness_weights: ONNX file of such a network (U2-Net or its kin), in place of the library's.
         formats: names out of ``rfga.output.export.formats.FORMATS``.
         photographs: how yolo/images gets the photographs, without which YOLO does not find their boxes.
         review: photographs on the review sheet at most; 0 for no sheet.
@@ -39,6 +41,8 @@ class LocalizeOptions:
     labels: str | None = field(default=None, metadata={"group": "maps and boxes"})
     max_boxes: int = 1
     second_look: bool = False
+    witness: Literal["none", "rembg"] = "none"
+    witness_weights: Path | None = field(default=None, metadata={"metavar": "FILE"})
     formats: Sequence[str] = field(default=("coco",), metadata={"flag": "format", "group": "what is written"})
     photographs: Placing = "link"
     review: int = 500

@@ -67,6 +67,7 @@ def _facts(localizer: Localizer, summary: Summary) -> list[tuple[str, str]]:
     threshold = f"{localizer.threshold.value:.3g} ({localizer.threshold.source})"
     looked = ", looked at twice" if localizer.second_looks else ""
     facts = [("threshold", threshold), ("confidence", localizer.confidence.source + looked)]
+    facts += [("witness", summary.witness)] if summary.witness else []
     facts += [("without a box", str(summary.without_box)), ("failed", str(len(summary.failed)))]
     return facts + [(f"warning {text}", str(count)) for text, count in summary.warnings.items()]
 

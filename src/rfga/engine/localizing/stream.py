@@ -111,12 +111,14 @@ class Stream:
             ``StorageError`` ends the stream.
         batch_size: photographs at a time.
         max_boxes: boxes per photograph at most.
+        witness: a second opinion on each prediction, of the photograph in that file.
     """
 
     localizer: Localizer
     write: Callable[[Prediction, Path], None]
     batch_size: int
     max_boxes: int
+    witness: Callable[[Prediction, Path, int], Prediction] | None = None
 
     def follow(self, todo: Sequence[Todo], journal: Journal, runtime: Runtime) -> None:
         """Enter into the journal what becomes of the photographs, in their order.
@@ -201,6 +203,8 @@ class Stream:
 
     def _written(self, prediction: Prediction, path: Path) -> Outcome:
         try:
+            if self.witness is not None:
+                prediction = self.witness(prediction, path, self.max_boxes)
             self.write(prediction, path)
         except StorageError:
             raise  # it would be told of every photograph that follows
