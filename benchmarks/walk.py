@@ -1,6 +1,6 @@
 """From first boxes to corrected ones: what each step of a walk makes of a collection, and how long it takes.
 
-    python benchmarks/walk.py DATA --truth BOXES --out OUT [--counts 5,10,20,50] -- ARGUMENTS OF rfga build
+    python benchmarks/walk.py DATA --truth BOXES --out OUT [--counts 5,10,20,50] FLAGS OF rfga build
 
 Builds boxes, then plays a person with `rfga review`: of val's tune half the photographs whose boxes are the
 least sure get their true boxes (COCO, named from val), or are said to be right where each true box overlaps
@@ -39,8 +39,8 @@ def main() -> None:
     parser.add_argument("--truth", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--counts", default="5,10,20,50")
-    parser.add_argument("build", nargs="*")
-    asked = parser.parse_args()
+    asked, flags = parser.parse_known_args()
+    asked.build = [flag for flag in flags if flag != "--"]
     dataset = open_dataset(str(asked.data), asked.truth)
     known: Truths = {
         f"val/{sample.image_id}": (truth.boxes, dataset.classes[sample.label])

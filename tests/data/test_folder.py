@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -304,3 +305,21 @@ def test_pets3(shared: Path) -> None:
         assert set(np.unique(truth.mask)) <= {0, 128, 255}
         shapes.add((height, width))
     assert len(shapes) > 20
+
+
+def test_one_file_in_several_class_folders_has_several_classes(tmp_path: Path) -> None:
+    """By a link, by a second name of the file, and by a linked folder; a copy is a photograph of its own."""
+    root = put(tmp_path, ["cat/0.jpg", "cat/1.jpg", "dog/2.jpg", "dog/same.jpg"])
+    (root / "dog" / "a.jpg").symlink_to(root / "cat" / "0.jpg")
+    os.link(root / "dog" / "2.jpg", root / "cat" / "b.jpg")
+    (root / "eel").symlink_to(root / "cat")
+    names = {
+        path.relative_to(root).as_posix(): labels
+        for path, labels in FolderDataset(root).several_classes("train").items()
+    }
+    every, two = (0, 1, 2), (0, 2)
+    assert names == {
+        **dict.fromkeys(("cat/0.jpg", "dog/a.jpg", "eel/0.jpg"), every),
+        **dict.fromkeys(("cat/b.jpg", "dog/2.jpg", "eel/b.jpg"), every),
+        **dict.fromkeys(("cat/1.jpg", "eel/1.jpg"), two),
+    }

@@ -8,7 +8,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from rfga.backbones.build import build_backbone
-from rfga.methods.cam import CAM
+from rfga.methods.base import Batch
+from rfga.methods.cam import CAM, RidgeCAM
 from tests.contract_cases import made_images
 
 
@@ -86,3 +87,26 @@ def test_it_takes_a_backbone_with_layers_attached() -> None:
     method.backbone.attach(-1, torch.nn.ReLU())
     method.backbone.attach("layer1", torch.nn.Tanh())
     assert not torch.allclose(method.localize(images, labels).maps, before)
+
+
+def test_a_photograph_of_two_classes_counts_once() -> None:
+    """It comes once for each class, in different batches, and is learned as one photograph that has both."""
+    torch.manual_seed(0)
+    backbone = build_backbone("test_resnet", weights="none").eval()
+    images = torch.rand(4, 3, 64, 96)
+    method = RidgeCAM(backbone, 3).eval()
+    (classes,), (surprise,) = method.passes()
+    found = classes.zeros()
+    with torch.no_grad():
+        pooled = backbone(images).mean((2, 3)).double()
+        classes.add(found, Batch(images[:3], torch.tensor([0, 1, 2]), torch.zeros(3), {2: (1, 2)}))
+        classes.add(found, Batch(images[2:], torch.tensor([1, 0]), torch.zeros(2), {0: (1, 2)}))
+        classes.solve(found)
+        sums = surprise.zeros()
+        surprise.add(sums, Batch(images[2:3], torch.tensor([2]), torch.zeros(1), {0: (1, 2)}))
+    truth = torch.tensor([[1, 0, 0], [0, 1, 0], [0, 1, 1], [1, 0, 0]]).double()
+    assert found["photographs"] == 4
+    torch.testing.assert_close(found["classes"], truth.sum(0))
+    torch.testing.assert_close(found["moments"], pooled.T @ truth)
+    torch.testing.assert_close(found["gram"], pooled.T @ pooled)
+    assert (sums["surprises"] > 0).all()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import ClassVar
 
 from PIL import Image
@@ -51,6 +52,11 @@ class Dataset(ABC):
     @abstractmethod
     def samples(self, split: str) -> Sequence[Sample]:
         """The photographs of ``split`` in a fixed order; empty where the data set has no such split."""
+
+    def several_classes(self, split: str) -> Mapping[Path, tuple[int, ...]]:
+        """Photographs of ``split`` that come once for each of several classes: file -> all of them."""
+        del split
+        return {}
 
     def background(self, split: str) -> Sequence[Sample]:
         """Photographs of ``split`` without any object, of no class: their label is ``NO_CLASS``."""

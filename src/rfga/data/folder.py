@@ -16,7 +16,15 @@ from rfga.data.images import read_image
 from rfga.data.spelling import class_key, nearly_same, same_names
 from rfga.data.truth.corrections import read_corrections
 from rfga.data.truth.readers import open_truth
-from rfga.data.walk import find_images, is_folder, is_picture, list_folder, of_two_classes, subfolders
+from rfga.data.walk import (
+    find_images,
+    is_folder,
+    is_picture,
+    list_folder,
+    of_several_classes,
+    of_two_classes,
+    subfolders,
+)
 from rfga.types import SPLIT_FOLDERS, SPLITS, Sample, Truth, UserError
 
 # Folders of these names say that their parent is no plain collection of classes.
@@ -89,6 +97,10 @@ class FolderDataset(Dataset):
             folder = self._split_folders.get(split)
             self._samples[split] = tuple(self._scan(folder)) if folder is not None else ()
         return self._samples[split]
+
+    def several_classes(self, split: str) -> Mapping[Path, tuple[int, ...]]:
+        """Photographs that lie in several class folders, by links of any kind."""
+        return of_several_classes(self.samples(split))
 
     def background(self, split: str) -> Sequence[Sample]:
         """The photographs of ``split`` in folders that were named as without any object."""

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from rfga.data.formats import IMAGE_SUFFIXES
 from rfga.data.spelling import class_key
 from rfga.files import is_output
-from rfga.types import SPLIT_FOLDERS, UserError
+from rfga.types import SPLIT_FOLDERS, Sample, UserError
 
 MOST_LINKS = 4
 """Links to folders that may follow one another on the way to a photograph."""
@@ -214,3 +215,23 @@ def of_two_classes(folders: Iterable[tuple[Path, str]]) -> Iterator[str]:
                 f"expected a folder of its own for each class, found that by a link {place} is of "
                 f"{' and '.join(names)}: its photographs count for each"
             )
+
+
+def of_several_classes(samples: Iterable[Sample]) -> dict[Path, tuple[int, ...]]:
+    """The photographs that lie in folders of several classes, because links lead to one file.
+
+    Returns:
+        The path of each such sample -> the classes of its file, in their order. A file that cannot be reached
+        is told of where photographs are read.
+    """
+    files: dict[tuple[int, int], list[Sample]] = {}
+    for sample in samples:
+        with suppress(OSError):
+            held = sample.path.stat()
+            files.setdefault((held.st_dev, held.st_ino), []).append(sample)
+    found: dict[Path, tuple[int, ...]] = {}
+    for same in files.values():
+        labels = tuple(sorted({sample.label for sample in same}))
+        if len(labels) > 1 and len(same) == len(labels):
+            found |= dict.fromkeys((sample.path for sample in same), labels)
+    return found

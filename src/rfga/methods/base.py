@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import torch
@@ -38,6 +38,28 @@ class Batch:
     images: Tensor  # (B, 3, H, W), normalised
     labels: Tensor  # (B,) int, below 0 where there is no object
     folds: Tensor  # (B,) int, any numbers that depend on the photographs' names alone: to leave some out
+    several: Mapping[int, Sequence[int]] = field(default_factory=dict)
+    """Rows whose photograph has several classes, and so comes again for each of the others -> all of them."""
+
+    def targets(self, num_classes: int) -> tuple[Tensor, Tensor]:
+        """Which classes each photograph has, (B, K) of 0 and 1, and what it counts, (B,).
+
+        A photograph of several classes comes once for each, so it counts a part of one; what shows no object
+        counts nothing.
+
+        Example:
+            >>> batch = Batch(torch.zeros(3, 3, 8, 8), torch.tensor([0, 2, -1]), torch.zeros(3), {1: (1, 2)})
+            >>> batch.targets(3)[0].tolist(), batch.targets(3)[1].tolist()
+            ([[1.0, 0.0, 0.0], [0.0, 1.0, 1.0], [0.0, 0.0, 0.0]], [1.0, 0.5, 0.0])
+        """
+        targets = torch.zeros(len(self.labels), num_classes, dtype=torch.float64, device=self.labels.device)
+        weights = (self.labels >= 0).double()
+        shown = weights.nonzero()[:, 0]
+        targets[shown, self.labels[shown]] = 1
+        for row, labels in self.several.items():
+            targets[row, list(labels)] = 1
+            weights[row] /= len(labels)
+        return targets, weights
 
 
 @dataclass(frozen=True)
@@ -63,6 +85,9 @@ class Method(nn.Module, ABC):
         backbone: gives the features; weights of its own network count as pretrained.
         num_classes: K.
     """
+
+    in_doubt = False
+    """Whether what was learned of the classes contradicts itself."""
 
     def __init__(self, backbone: Backbone, num_classes: int) -> None:
         super().__init__()

@@ -97,15 +97,12 @@ class RidgeCAM(CAM):
         return pooled
 
     def _no_classes(self) -> Sums:
-        return class_sums(
-            torch.zeros(0, self.backbone.out_channels), torch.zeros(0).long(), self.num_classes
-        )._asdict()
+        none = torch.zeros(0, self.backbone.out_channels), torch.zeros(0, self.num_classes)
+        return class_sums(*none)._asdict()
 
     def _add_classes(self, sums: Sums, batch: Batch) -> None:
-        shown = batch.labels >= 0  # what shows no object is of no class, and no proof against one
-        if not shown.any():
-            return
-        found = class_sums(self._pooled(batch.images)[shown], batch.labels[shown], self.num_classes)
+        # What shows no object is of no class, and no proof against one: it counts nothing.
+        found = class_sums(self._pooled(batch.images), *batch.targets(self.num_classes))
         for name, part in found._asdict().items():
             sums[name] += part.cpu()
 
@@ -121,12 +118,11 @@ class RidgeCAM(CAM):
         """Of each photograph at its class, for every sharpness: minus its log probability."""
         if self._solved is None:
             raise ValueError("expected the pass 'classes' before the pass 'sharpness': look in order")
-        shown = batch.labels >= 0
-        labels = batch.labels[shown].cpu()
-        scores = self._solved.left_out(self._pooled(batch.images)[shown].cpu(), labels)
-        sums["surprises"] += torch.stack(
-            [F.cross_entropy(scores * factor, labels, reduction="sum") for factor in SHARPNESS]
-        )
+        targets, weights = (part.cpu() for part in batch.targets(self.num_classes))
+        scores = self._solved.left_out(self._pooled(batch.images).cpu(), targets)
+        labels = batch.labels.cpu().clamp_min(0)
+        surprises = (F.cross_entropy(scores * factor, labels, reduction="none") for factor in SHARPNESS)
+        sums["surprises"] += torch.stack([weights @ surprise for surprise in surprises])
 
     @torch.no_grad()
     def _sharpen(self, sums: Sums) -> None:

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 __all__ = ["ClassSums", "Ridge", "class_sums", "solve_ridge"]
 
@@ -38,35 +37,35 @@ class Ridge(NamedTuple):
         """(B, K) of features (B, C): about 1 for the class, 0 for the others."""
         return (features - self.mean) @ self.weights + self.shares
 
-    def left_out(self, features: Tensor, labels: Tensor) -> Tensor:
-        """The scores (B, K) that photographs of the sums would have, had each been left out.
+    def left_out(self, features: Tensor, targets: Tensor) -> Tensor:
+        """The scores (B, K) that photographs of the sums, with ``targets`` (B, K), would have if left out.
 
         For ridge regression that is exact: y - (y - f) / (1 - h), h being what the photograph has of its own
         score (leverage; Allen's PRESS, 1974).
         """
         centred = features - self.mean
         leverage = 1 / self.photographs + torch.einsum("bc,cd,bd->b", centred, self.inverse, centred)
-        truth = F.one_hot(labels, len(self.shares)).to(features.dtype)
+        truth = targets.to(features.dtype)
         return truth - (truth - self.scores(features)) / (1 - leverage).clamp_min(1e-9)[:, None]
 
 
-def class_sums(features: Tensor, labels: Tensor, num_classes: int) -> ClassSums:
+def class_sums(features: Tensor, targets: Tensor, weights: Tensor | None = None) -> ClassSums:
     """The sums of a batch, in float64.
 
     Args:
         features: (B, C), one vector for each photograph.
-        labels: (B,) int.
-        num_classes: K.
+        targets: (B, K), 1 for each of a photograph's classes, else 0.
+        weights: (B,) of the photographs; 1 by default.
 
     Example:
-        >>> sums = class_sums(torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([0, 0]), 3)
+        >>> sums = class_sums(torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([[1, 0, 0], [1, 0, 1]]))
         >>> sums.classes.tolist(), sums.moments[:, 0].tolist()
-        ([2.0, 0.0, 0.0], [4.0, 6.0])
+        ([2.0, 0.0, 1.0], [4.0, 6.0])
     """
-    x = features.double()
-    truth = F.one_hot(labels, num_classes).to(x.dtype)
-    count = torch.tensor(float(len(x)), dtype=torch.float64, device=x.device)
-    return ClassSums(count, x.sum(0), x.T @ x, truth.sum(0), x.T @ truth)
+    x, truth = features.double(), targets.double()
+    counts = torch.ones(len(x), dtype=x.dtype, device=x.device) if weights is None else weights.to(x)
+    weighted = x * counts[:, None]
+    return ClassSums(counts.sum(), weighted.sum(0), weighted.T @ x, counts @ truth, weighted.T @ truth)
 
 
 def solve_ridge(sums: ClassSums, strength: float | None = None) -> Ridge:
@@ -79,7 +78,8 @@ def solve_ridge(sums: ClassSums, strength: float | None = None) -> Ridge:
 
     Example:
         >>> x = torch.tensor([[0.0, 1.0], [0.0, 3.0], [2.0, 1.0], [2.0, 3.0]])
-        >>> ridge = solve_ridge(class_sums(x, torch.tensor([0, 0, 1, 1]), 2), strength=1e-9)
+        >>> targets = torch.tensor([[1, 0], [1, 0], [0, 1], [0, 1]])
+        >>> ridge = solve_ridge(class_sums(x, targets), strength=1e-9)
         >>> ridge.scores(x.double()).round(decimals=3).abs().tolist()
         [[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]]
     """

@@ -16,6 +16,7 @@ from rfga.cli import main
 from rfga.data import open_dataset
 from rfga.engine.building.box_set import photographs_of
 from rfga.engine.learning.passes import Passes
+from rfga.engine.run.folder import RunFolder
 from rfga.files import claimed, held_in
 from rfga.types import UserError
 from tests.engine.tiny import weights
@@ -198,6 +199,15 @@ def test_photographs_without_any_object(tmp_path: Path) -> None:
     told = json.loads((out / "boxes/summary.json").read_text())
     assert (told["inputs"], told["reviewed"], told["class_from"]) == (24, 6, {"folder": 18})
     assert not [name for name in told["nothing_found"] if "empty" in name]
+
+
+def test_a_size_that_was_found_stays_when_boxes_come(photographs: Path, tmp_path: Path) -> None:
+    """The collection chooses a size where none is given: in the first call, and not again."""
+    command = ["train", str(photographs), "--out", str(tmp_path), "--method", "foreground", *SOLVED]
+    assert main([*command, "--image-size", "64"]) == 0
+    RunFolder(tmp_path).reopen()
+    assert main([*command, "--resume"]) == 0
+    assert RunFolder(tmp_path).read_config()[0].image_size == 64
 
 
 def write_corrections(path: Path, boxes: dict[str, list[list[float]]]) -> Path:

@@ -20,7 +20,7 @@ from rfga.engine.run.config import RunPolicy, TrainConfig
 from rfga.engine.run.folder import RunFolder
 from rfga.engine.run.options import groups_of
 from rfga.engine.run.recipe_result import followed_recipe, recipe_record
-from rfga.engine.run.recipes import Recipe, read_recipe
+from rfga.engine.run.recipes import read_recipe
 from rfga.engine.runtime.joining import joined
 from rfga.engine.runtime.machine import Runtime
 from rfga.engine.runtime.progress import announcer
@@ -152,13 +152,16 @@ def _train_in(
     run: RunFolder, goes_on: bool, command: TrainCommand, runtime: Runtime
 ) -> dict[str, Any] | None:
     recipe = None if command.recipe is None else read_recipe(command.recipe)
-    settings, truth = _settings_of(command, recipe), command.truth
+    settings = _over(recipe.train if recipe else {}, {**command.settings, "options": command.options})
+    truth = command.truth
     followed: dict[str, Any] | None = None
     if goes_on:
         held, data = run.read_config()
-        settings = _over(held.to_dict(), settings)
+        settings = _over(held.to_dict(), settings)  # a size that the collection has chosen stays
         truth = truth or (Path(data["truth"]) if data.get("truth") else None)
         followed = data.get("recipe")
+    elif settings.get("method") in BY_PASSES and "image_size" not in settings:
+        settings["choose_size"] = True
     config = TrainConfig.from_dict(settings)
     names = background_folders(config, command.background)
     dataset = open_dataset(command.data, truth, class_name=command.class_name, background=names)
@@ -201,13 +204,6 @@ def _splits_to_measure(run: RunFolder, dataset: Dataset) -> list[str]:
     recipe = followed_recipe(run)
     expected = recipe.expected if recipe is not None and recipe.dataset == dataset.name else None
     return ["val"] if expected is None else list(dict.fromkeys(["val", expected.split]))
-
-
-def _settings_of(command: TrainCommand, recipe: Recipe | None) -> dict[str, Any]:
-    """The recipe's settings, overridden by the flags; passes choose an image size that is not given."""
-    found = _over(recipe.train if recipe else {}, {**command.settings, "options": command.options})
-    chooses = found.get("method") in BY_PASSES and "image_size" not in found
-    return {"choose_size": True, **found} if chooses else found
 
 
 def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

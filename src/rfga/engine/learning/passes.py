@@ -107,6 +107,7 @@ class Passes:
         self.method = method.eval().to(self.device).to(memory_format=torch.channels_last)
         self.data, self.config, self.run, self.runtime = data, config, run, runtime
         self.samples = [*data.train, *data.background] if data.background else data.train
+        self.several = data.dataset.several_classes("train")
 
     @reading_explained()
     @torch.no_grad()
@@ -227,7 +228,12 @@ class Passes:
         labels = torch.tensor([sample.label for sample in samples])
         folds = torch.tensor([fold_of(sample.image_id) for sample in samples])
         images = normalised(pixels.to(self.device, non_blocking=True), self.method.backbone)
-        return Batch(images, labels.to(self.device), folds.to(self.device))
+        several = {
+            row: self.several[sample.path]
+            for row, sample in enumerate(samples)
+            if sample.path in self.several
+        }
+        return Batch(images, labels.to(self.device), folds.to(self.device), several)
 
 
 class _Saver:
