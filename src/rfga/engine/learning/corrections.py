@@ -112,7 +112,7 @@ def teach(method: Foreground, seen: Sequence[Seen], confidence: Confidence) -> T
     return Taught(
         setting=setting,
         photographs=len(teacher.seen),
-        judged=len(ious),
+        judged=len(teacher.holding),  # one without a box is wrong
         right=int((ious >= 0.5).sum()),
         confidence=recalibrated(
             confidence, evidence, ious, f"calibrated on {len(ious)} corrected photographs"
