@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 import signal
@@ -32,10 +33,26 @@ def pytest_collection_finish() -> None:
     gc.collect()  # so that it forgets how much there was, and comes as often as what is new asks for
 
 
+def give_memory_back() -> None:
+    """Garbage to the allocator, and what the allocator has free to the system, which it keeps by itself."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None  # glibc's alone
+    if trim is not None:
+        trim(0)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _networks_of_a_file_go_with_it() -> Iterator[None]:
     yield
-    gc.collect()
+    give_memory_back()
+    gc.freeze()  # what stays, stays to the end: modules that were imported on the way
+
+
+@pytest.fixture
+def memory_of_its_own() -> Iterator[None]:
+    """For tests after each of which much is to be given back, instead of at the end of their file."""
+    yield
+    give_memory_back()
 
 
 @pytest.fixture(scope="session")

@@ -37,9 +37,18 @@ def apart(cell: Made) -> bool:
     return (list(METHODS).index(cell[0]) + NETWORKS.index(cell[1])) % 3 == 0
 
 
-@pytest.fixture(params=CELLS, ids="-".join, scope="module")
+def alternate(cell: Made) -> bool:
+    """Whether a method has it with every second network, each network with every second method."""
+    return (list(METHODS).index(cell[0]) + NETWORKS.index(cell[1])) % 2 == 0
+
+
+@pytest.fixture(
+    params=[pytest.param(cell, marks=() if alternate(cell) else pytest.mark.slow) for cell in CELLS],
+    ids=["-".join(cell) for cell in CELLS],
+    scope="module",
+)
 def every(request: pytest.FixtureRequest) -> Made:
-    """A method's and a backbone's name, for what both decide together."""
+    """A method's and a backbone's name, for what both decide together: half of the cells are slow tests."""
     cell: Made = request.param
     return cell
 

@@ -143,6 +143,7 @@ def test_squeeze_and_excitation_sees_more_positions_when_the_map_is_finer() -> N
     assert not torch.allclose(fine[:, :, ::2, ::2], coarse)
 
 
+@pytest.mark.slow  # of its size, not its time
 @torch.no_grad()
 def test_vgg_keeps_its_resolution_by_leaving_pools_out() -> None:
     torch.manual_seed(0)

@@ -21,6 +21,8 @@ CHANNELS = {
     "convnext_tiny": [96, 192, 384, 768],
     "efficientnet_b0": [16, 24, 40, 112, 320, 1280],
 }
+LARGE = {"vgg16", "convnext_tiny"}  # in memory, at the first pass, and in time
+PROMISED = [pytest.param(name, marks=pytest.mark.slow if name in LARGE else ()) for name in CHANNELS]
 IMAGES = torch.linspace(-2, 2, 3 * 64 * 96).view(1, 3, 64, 96)
 
 
@@ -48,7 +50,7 @@ class Plus(nn.Module):
         return x + 1
 
 
-@pytest.mark.parametrize("name", CHANNELS)
+@pytest.mark.parametrize("name", PROMISED)
 @torch.no_grad()
 def test_stages_strides_and_names_of_the_promised_networks(name: str) -> None:
     names = set()
@@ -82,7 +84,7 @@ def test_the_features_are_those_of_timm(name: str) -> None:
     torch.testing.assert_close(backbone(IMAGES), original.forward_features(IMAGES))
 
 
-@pytest.mark.parametrize("name", [*CHANNELS, "test_resnet", "test_byobnet", "densenet121", "test_vit"])
+@pytest.mark.parametrize("name", [*PROMISED, "test_resnet", "test_byobnet", "densenet121", "test_vit"])
 @torch.no_grad()
 def test_a_layer_acts_at_the_stage_it_is_attached_to(name: str) -> None:
     torch.manual_seed(0)
@@ -126,11 +128,13 @@ def test_what_follows_timms_last_stage_belongs_to_the_features() -> None:
     assert timm_backbone("resnet18").stages[-1] == "layer4"
 
 
-def test_every_weight_is_used() -> None:
-    for name in ("vgg16", "convnext_tiny", "mobilenetv2_100"):
-        backbone = timm_backbone(name, output_stride=32)
-        torch.autograd.backward(backbone(IMAGES).square().mean())
-        assert [key for key, p in backbone.named_parameters() if p.grad is None] == []
+@pytest.mark.parametrize(
+    "name", [pytest.param("vgg16", marks=pytest.mark.slow), "convnext_tiny", "mobilenetv2_100"]
+)
+def test_every_weight_is_used(name: str) -> None:
+    backbone = timm_backbone(name, output_stride=32)
+    torch.autograd.backward(backbone(IMAGES).square().mean())
+    assert [key for key, p in backbone.named_parameters() if p.grad is None] == []
 
 
 def test_the_build_leaves_no_trace() -> None:

@@ -15,6 +15,7 @@ from rfga.backbones.base import Backbone
 from rfga.backbones.build import build_backbone
 from rfga.backbones.probe import InputSettings
 from tests.contract_cases import target
+from tests.thin import some
 
 SOURCES: dict[str, tuple[str, dict[str, Any]]] = {
     "wsol_vgg16": ("vgg16.tv_in1k", {}),
@@ -54,7 +55,7 @@ def test_every_variant_has_its_source_here() -> None:
     assert list(SOURCES) == VARIANTS
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("name", some(VARIANTS))
 def test_a_local_file_fills_the_network_and_nothing_else(name: str, tmp_path: Path) -> None:
     source, options = SOURCES[name]
     path, weights = made_up_file(tmp_path / "w.pth", source, **options)
@@ -73,6 +74,7 @@ def test_a_local_file_fills_the_network_and_nothing_else(name: str, tmp_path: Pa
     assert (backbone.mean, backbone.std) == (config.mean, config.std)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VARIANTS)
 def test_timm_itself_loads_its_weights(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All but the download is timm's own way: what it renames, cuts off and checks."""

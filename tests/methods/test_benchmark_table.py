@@ -46,6 +46,7 @@ def test_parameters(cell: tuple[str, str], stride: int) -> None:
     assert parameters - new == {"v": 14_714_688, "i": 8_965_856, "r": 23_508_032}[cell[0][5]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("cell", "stride"), CELLS)
 def test_maps(cell: tuple[str, str], stride: int) -> None:
     method = made(cell, stride, 3, 1 / 16).eval()

@@ -86,6 +86,9 @@ class Method(nn.Module, ABC):
         num_classes: K.
     """
 
+    in_doubt = False
+    """Whether what was learned of the classes contradicts itself."""
+
     def __init__(self, backbone: Backbone, num_classes: int) -> None:
         super().__init__()
         self.backbone = backbone

@@ -64,6 +64,7 @@ print(json.dumps({
 """
 
 
+@pytest.mark.slow
 def test_every_record_is_that_of_the_files(shared: Path, tmp_path: Path) -> None:
     dataset = require_the_same("ilsvrc", shared / "wsol-metadata" / "ILSVRC", tmp_path, {"val", "test"})
     assert [len(dataset.samples(split)) for split in ("train", "val", "test")] == [0, 10_000, 50_000]

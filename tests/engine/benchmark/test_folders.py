@@ -20,6 +20,7 @@ def source_of(run: Path) -> dict[str, object]:
     return {name: held[name] for name in ("source", "truth", "name")}
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_and_is_measured_with_its_source(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

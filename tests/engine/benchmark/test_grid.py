@@ -169,6 +169,7 @@ def test_grid_may_grow_but_not_change(birds: Path, tmp_path: Path) -> None:
         run(asked(birds, tmp_path, options={"rfga.light": True}, policy=tiny.RESUME), FakeWork())
 
 
+@pytest.mark.slow
 def test_another_normalisation_or_split_is_measured_on_what_was_trained(birds: Path, tmp_path: Path) -> None:
     run(asked(birds, tmp_path, seeds=[0]), FakeWork())
     both = FakeWork()
@@ -254,6 +255,7 @@ def test_published_numbers_stand_beside_ours_where_the_data_set_is_the_same(
     assert not any(row["published_percent"] for row in lines(tmp_path / "plain"))
 
 
+@pytest.mark.slow
 def test_grid_from_the_command_line_trains_and_measures(
     birds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -303,6 +305,7 @@ def test_grid_from_the_command_line_trains_and_measures(
     assert "rfga.light False instead of True" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_training_that_was_stopped_goes_on_to_the_same_weights(
     birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -85,6 +85,7 @@ def test_used_folder_is_refused_and_only_a_demo_replaced(tmp_path: Path) -> None
     assert tiny.snapshot(tmp_path) == {"birds/mine.png": b"mine"}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small")
 def test_demo_that_was_stopped_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / ".birds-half").mkdir()

@@ -16,6 +16,8 @@ from rfga.engine.evaluating.score import score
 from rfga.geometry.maps import score_maps
 from rfga.types import UserError
 
+pytestmark = pytest.mark.usefixtures("memory_of_its_own")  # the curves of a thousand thresholds
+
 IDS = ("a/one.jpg", "a/two.jpg", "b/three.jpeg")
 
 

@@ -97,6 +97,7 @@ def test_pictures_show_the_maps_of_the_epoch(logged: Path, birds: Path) -> None:
     np.testing.assert_array_equal(example_picture(localizer, dataset, samples), last)
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_has_every_epoch_once(
     birds: Path, tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

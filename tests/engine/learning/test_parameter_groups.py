@@ -65,6 +65,7 @@ def test_a_layer_that_is_not_there_is_told_before_an_earlier_run_goes(
     assert tiny.snapshot(run) == before
 
 
+@pytest.mark.slow
 def test_training_follows_them_and_going_on_keeps_them(birds: Path, tmp_path: Path) -> None:
     run = tiny.train(birds, tmp_path / "run", fast_layers=("head",), epochs=1)
     same = tiny.train(birds, tmp_path / "same", epochs=1)  # the head is all that is new in CAM

@@ -19,6 +19,7 @@ from rfga.methods.cam import CAM
 from rfga.types import UserError
 from tests.conftest import REPOSITORY
 from tests.engine import tiny
+from tests.thin import some
 
 STEPS_PER_EPOCH = 3  # 24 photographs, 8 at a time
 
@@ -74,7 +75,7 @@ def require_same_end(run: Path, whole: Path) -> None:
     assert names == {path.name for path in whole.iterdir()}
 
 
-@pytest.mark.parametrize("step", [2, STEPS_PER_EPOCH + 2])
+@pytest.mark.parametrize("step", some([2, STEPS_PER_EPOCH + 2]))
 def test_broken_off_run_ends_as_one_that_never_stopped(
     step: int, birds: Path, tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -85,6 +86,7 @@ def test_broken_off_run_ends_as_one_that_never_stopped(
     require_same_end(run, tiny_run)
 
 
+@pytest.mark.slow
 def test_randomness_of_a_method_is_taken_up_again(
     birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -237,7 +239,7 @@ def test_other_data_are_refused(birds: Path, tmp_path: Path, monkeypatch: pytest
         tiny.train(data, run, policy=tiny.RESUME)
 
 
-@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 half of one"])
+@pytest.mark.parametrize("content", some([b"PK\x03\x04 half of one", b"", b"not a checkpoint"]))
 def test_damaged_checkpoint_is_told_with_the_remedy(
     content: bytes, birds: Path, tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -269,6 +271,7 @@ def test_checkpoint_cut_short_or_of_something_else(tiny_run: Path, tmp_path: Pat
         read_checkpoint(path)
 
 
+@pytest.mark.slow
 def test_starting_weights_need_not_be_there_any_more(
     birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

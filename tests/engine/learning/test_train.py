@@ -68,6 +68,7 @@ def test_no_pickle_is_read_by_whoever_uses_a_run(tiny_run: Path, monkeypatch: py
     assert len(Localizer.load(tiny_run, device="cpu").classes) == 6
 
 
+@pytest.mark.slow
 def test_same_seed_same_weights_whatever_the_number_of_workers(
     tiny_run: Path, birds: Path, tmp_path: Path
 ) -> None:

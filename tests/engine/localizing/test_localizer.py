@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,24 @@ def test_what_a_program_gets_of_it(localizer: rfga.Localizer, pixels: torch.Tens
     part = scored.rows([3, 1])
     assert np.array_equal(part.maps, scored.maps[[3, 1]])
     assert part.labels.tolist() == [scored.labels[3], scored.labels[1]]
+
+
+def test_below_the_least_confidence_a_photograph_has_no_box_unless_all_is_in_doubt(
+    localizer: rfga.Localizer, pixels: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scored = localizer.score(pixels)
+    found = localizer.predictions(scored, list("abcde"), [(60, 80)] * 5, max_boxes=2)
+    best = [prediction.scores.max() for prediction in found]
+    least = float(np.sort(best)[2])  # of five: two have less
+    monkeypatch.setattr(localizer, "confidence", replace(localizer.confidence, least=least))
+    shown = localizer.predictions(scored, list("abcde"), [(60, 80)] * 5, max_boxes=2)
+    for before, after, confidence in zip(found, shown, best, strict=True):
+        boxes = before.boxes if confidence >= least else np.zeros((0, 4))
+        assert np.array_equal(after.boxes, boxes)
+        assert len(after.scores) == len(boxes)
+    monkeypatch.setattr(localizer.method, "in_doubt", True)
+    in_doubt = localizer.predictions(scored, list("abcde"), [(60, 80)] * 5)
+    assert [len(prediction.boxes) for prediction in in_doubt] == [1] * 5
 
 
 def test_threshold_comes_from_val(localizer: rfga.Localizer, tiny_run: Path) -> None:

@@ -53,6 +53,7 @@ def test_every_kind_of_maps_can_be_had(tiny_run: Path, birds: Path) -> None:
     assert all(not np.allclose(a / a.max(), b / b.max()) for a in maps[3:] for b in maps[:3])
 
 
+@pytest.mark.slow
 def test_json_and_metrics_say_which_maps_were_scored(run: Path, birds: Path, tmp_path: Path) -> None:
     kept, file = tiny.metrics(run), tmp_path / "numbers.json"
     command = ["evaluate", str(run), str(birds), "--truth", str(birds / "val_boxes.json"), "--workers", "0"]

@@ -137,8 +137,75 @@ def tiny_sam(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_real_model_answers_each_prompt_by_itself(tiny_sam: Path) -> None:
-    refine = load_refiner("sam", tiny_sam, CPU)
+@pytest.fixture
+def tiny_sam2(tmp_path: Path) -> Path:
+    """The same of the second version."""
+    library: Any = pytest.importorskip("transformers")
+    stages: dict[str, Any] = {"blocks_per_stage": [1, 1, 1, 1], "embed_dim_per_stage": [8, 16, 32, 64]}
+    stages |= {"num_attention_heads_per_stage": [1, 2, 4, 8], "window_size_per_stage": [8, 4, 4, 2]}
+    trunk = library.Sam2HieraDetConfig(
+        hidden_size=8,
+        num_attention_heads=1,
+        image_size=[64, 64],
+        global_attention_blocks=[0],
+        window_positional_embedding_background_size=[4, 4],
+        **stages,
+    )
+    vision = library.Sam2VisionConfig(
+        backbone_config=trunk,
+        backbone_channel_list=[64, 32, 16, 8],
+        backbone_feature_sizes=[[16, 16], [8, 8], [4, 4]],
+        fpn_hidden_size=32,
+    )
+    save_tiny(library, "Sam2", vision, tmp_path, image_size=64, patch_size=16)
+    return tmp_path
+
+
+@pytest.fixture
+def tiny_sam3(tmp_path: Path) -> Path:
+    """The same of the third version's tracker, which takes boxes and points."""
+    library: Any = pytest.importorskip("transformers")
+    trunk = library.Sam3ViTConfig(
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        image_size=56,
+        patch_size=14,
+        pretrain_image_size=56,
+        window_size=2,
+        global_attn_indexes=[1],
+    )
+    sizes = [[16, 16], [8, 8], [4, 4]]
+    vision = library.Sam3VisionConfig(backbone_config=trunk, fpn_hidden_size=32, backbone_feature_sizes=sizes)
+    save_tiny(library, "Sam3Tracker", vision, tmp_path, image_size=56, patch_size=14)
+    return tmp_path
+
+
+def save_tiny(
+    library: Any, kind: str, vision: Any, folder: Path, *, image_size: int, patch_size: int
+) -> None:
+    """A model of random weights and its processor."""
+    seen = {"image_size": image_size, "patch_size": patch_size, "mask_input_channels": 4, "hidden_size": 32}
+    decoder = {"hidden_size": 32, "mlp_dim": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = getattr(library, f"{kind}Config")(
+        vision_config=vision,
+        prompt_encoder_config=getattr(library, f"{kind}PromptEncoderConfig")(**seen),
+        mask_decoder_config=getattr(library, f"{kind}MaskDecoderConfig")(
+            **decoder, iou_head_hidden_dim=16, iou_head_depth=2
+        ),
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        getattr(library, f"{kind}Model")(config).save_pretrained(folder)
+    square, small = {"height": image_size, "width": image_size}, {"height": 16, "width": 16}
+    images = getattr(library, f"{kind[:4]}ImageProcessor")(size=square, mask_size=small)
+    getattr(library, f"{kind}Processor")(images).save_pretrained(folder)
+
+
+@pytest.mark.parametrize("folder", ["tiny_sam", "tiny_sam2", "tiny_sam3"])
+def test_a_real_model_answers_each_prompt_by_itself(folder: str, request: pytest.FixtureRequest) -> None:
+    refine = load_refiner("sam", request.getfixturevalue(folder), CPU)
     assert refine is not None
     both, first, second = (refine(PHOTOGRAPH, made(BOXES[rows])) for rows in ([0, 1], [0], [1]))
     assert both.shape == SIZE_HW
@@ -149,6 +216,11 @@ def test_a_real_model_answers_each_prompt_by_itself(tiny_sam: Path) -> None:
 
 
 def test_a_model_of_another_kind_is_refused(tiny_sam: Path) -> None:
+    kept = (tiny_sam / "config.json").read_text()
+    (tiny_sam / "config.json").write_text(kept.replace('"model_type": "sam"', '"model_type": "bert"'))
+    with pytest.raises(UserError, match=r"cannot be loaded .*bert.*: give a folder with a model out of SamM"):
+        sam_refiner(tiny_sam, CPU)
+    (tiny_sam / "config.json").write_text(kept)
     config = json.loads((tiny_sam / "config.json").read_text())
     config["vision_config"]["num_hidden_layers"] = 2
     (tiny_sam / "config.json").write_text(json.dumps(config))

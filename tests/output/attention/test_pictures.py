@@ -30,6 +30,7 @@ from rfga.output.attention.words import (
 from rfga.types import FloatArray, Truth, UserError
 from tests.output.attention.made_up import FORM, attention
 from tests.output.made_up import photograph
+from tests.thin import some
 
 BOX = np.array([[30.0, 20.0, 120.0, 80.0]])
 SOFTMAX = LayerForm(("channel", "width"), "product", (0.35, 0.65), "softmax", "blocks.4")
@@ -47,7 +48,7 @@ def words(figure: Figure) -> list[Text]:
 
 
 @pytest.mark.parametrize("size_hw", SIZES)
-@pytest.mark.parametrize("form", [FORM, SOFTMAX])
+@pytest.mark.parametrize("form", some([FORM, SOFTMAX]))
 def test_no_words_overlap_or_leave_the_sheet(size_hw: tuple[int, int], form: LayerForm) -> None:
     found = attention(size_hw, form, class_name="American bulldog", image_id="american_bulldog/_181.jpg")
     figure = attention_figure(photograph(size_hw, BOX[0]), found)

@@ -40,8 +40,7 @@ SETTINGS: dict[str, Any] = {
 }
 METHODS: dict[str, dict[str, Any]] = {
     # What tells the species apart is the head alone, and the network knows a bird from a scene without one.
-    # The level is what drawings of other seeds (11 to 13) have their best boxes at.
-    "foreground": {"seeds": "norm", "level": 0.3},
+    "foreground": {"seeds": "norm"},
     "ridge": {},
 }
 RIGHT = 0.5  # IoU with the true box

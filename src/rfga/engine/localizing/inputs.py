@@ -119,6 +119,7 @@ def input_notes(
         if photograph.folder_class is None:
             folders = photograph.path.parts[-1 - max(1, photograph.image_id.count("/")) : -1]
             near.update((same[0], name) for name in folders if (same := nearly_same(name, classes)))
+    twice = same_names(photograph.image_id for photograph in photographs)
     notes = [
         f"expected the class folder {name!r}, found {folder!r} with {count} photographs, which differs in "
         "case or space alone: rename it, since it counts as no class"
@@ -130,7 +131,7 @@ def input_notes(
             f"expected names with room for an ending, found {len(shorter)} without (first {min(shorter)}): "
             "their pictures, maps and masks have shorter ones, which summary.json lists"
         )
-    if twice := same_names(photograph.image_id for photograph in photographs):
+    if twice:
         notes.append(
             f"expected names that differ, found {len(twice)} that differ in how letters are composed alone "
             f"(first {min(twice)}): each has its box, but other programs may take them for one"

@@ -269,17 +269,20 @@ class Localizer:
             found = find_boxes(score_map, threshold, max_boxes)
             evidence = box_evidence(score_map, found, threshold, scored.raw_maps[i], probability)
             looks = None if scored.looks is None else scored.looks[i, : len(evidence)]
+            scores = self.confidence.of_boxes(evidence, looks, found.shares, label)
+            # Where the whole collection is in doubt, single photographs are not: then all say little.
+            shown = self.method.in_doubt or scores.max(initial=0.0) >= self.confidence.least
             made.append(
                 Prediction(
                     image_id=image_id,
                     size_hw=size_hw,
                     label=label,
                     probability=probability,
-                    boxes=scale_boxes(found.boxes, EVAL_SIZE_HW, size_hw),
-                    scores=self.confidence.of_boxes(evidence, looks, found.shares, label),
+                    boxes=scale_boxes(found.boxes if shown else found.boxes[:0], EVAL_SIZE_HW, size_hw),
+                    scores=scores if shown else scores[:0],
                     score_map=score_map,
                     threshold=threshold,
-                    warnings=(SEVERAL,) if found.several else (),
+                    warnings=(SEVERAL,) if shown and found.several else (),
                 )
             )
         return made

@@ -44,7 +44,7 @@ def write_review_sheet(
     Raises:
         UserError: the page cannot be written.
     """
-    counted = _Counted(predictions)
+    counted, facts = _Counted(predictions), _facts(localizer, summary)
     worst = heapq.nsmallest(most, counted, key=lambda found: (photograph_confidence(found), found.image_id))
     wanted = {found.image_id for found in worst}
     paths = {p.image_id: p.path for p in photographs if p.image_id in wanted}
@@ -58,7 +58,7 @@ def write_review_sheet(
         for found in worst
     ]
     path = out / REVIEW_NAME
-    write_review(path, items, counted.total, _facts(localizer, summary))
+    write_review(path, items, counted.total, facts)
     return path
 
 

@@ -1,12 +1,13 @@
 """Masks by a Segment Anything model whose weights the user has: prompted by the boxes and the map's peaks.
 
-Source: Kirillov et al., "Segment Anything" (ICCV 2023), as the library transformers has it (``SamModel``).
-Nothing is downloaded: the weights are a local folder.
+Source: Kirillov et al., "Segment Anything" (ICCV 2023), and its second and third version, as the library
+transformers has them. Nothing is downloaded: the weights are a local folder.
 """
 
 from __future__ import annotations
 
 import importlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,12 @@ from rfga.geometry.refine import mask_of
 from rfga.types import MASK_BACKGROUND, MASK_OBJECT, ByteArray, FloatArray, Prediction, UserError
 
 NEEDED_FILES = ("config.json", "model.safetensors")
+KINDS = {
+    "sam": ("SamModel", "SamProcessor"),
+    "sam2": ("Sam2Model", "Sam2Processor"),
+    "sam3_tracker": ("Sam3TrackerModel", "Sam3TrackerProcessor"),
+}
+"""Name of a model's kind in its ``config.json`` -> the library's classes of model and processor."""
 
 
 def sam_refiner(weights: Path | None, device: torch.device) -> Refiner:
@@ -38,27 +45,30 @@ def sam_refiner(weights: Path | None, device: torch.device) -> Refiner:
             f"expected the library transformers for --refine sam, found that it cannot be loaded ({error}): "
             'pip install "rfga[sam]"'
         ) from error
+    models = ", ".join(model for model, _ in KINDS.values())
     if missing := [name for name in NEEDED_FILES if not (weights / name).is_file()]:
         raise UserError(
             f"expected a Segment Anything model in {weights}, found no {missing[0]} there: save the model "
             "and its processor into that folder with save_pretrained"
         )
     try:
+        kind = json.loads((weights / "config.json").read_text(encoding="utf-8"))["model_type"]
+        model_class, processor_class = (getattr(library, name) for name in KINDS[kind])
         # Safetensors alone, since pickled weights may run code when they are loaded.
-        model, loaded = library.SamModel.from_pretrained(
+        model, loaded = model_class.from_pretrained(
             weights, local_files_only=True, use_safetensors=True, output_loading_info=True
         )
-        processor = library.SamProcessor.from_pretrained(weights, local_files_only=True)
+        processor = processor_class.from_pretrained(weights, local_files_only=True)
     except Exception as error:  # the library raises errors of any type for damaged or other files
         raise UserError(
             f"expected a Segment Anything model in {weights}, found one that cannot be loaded "
-            f"({' '.join(str(error).split())}): give a folder with a SamModel and its processor"
+            f"({' '.join(str(error).split())}): give a folder with a model out of {models} and its processor"
         ) from error
     # The library draws weights that the file lacks at random.
     if lacking := sorted(loaded["missing_keys"]):
         raise UserError(
             f"expected all weights of a Segment Anything model in {weights}, found {len(lacking)} missing, "
-            f"such as {lacking[0]}: give a folder with a SamModel"
+            f"such as {lacking[0]}: give a folder with a model out of {models}"
         )
     return SamRefiner(model.eval().to(device), processor, device)
 
@@ -67,8 +77,8 @@ class SamRefiner:
     """Asks a Segment Anything model for the object of each box, and joins what it answers.
 
     Args:
-        model: transformers' ``SamModel``, ready on the device.
-        processor: transformers' ``SamProcessor``.
+        model: transformers' ``SamModel`` or one of ``KINDS``, ready on the device.
+        processor: transformers' processor of its kind.
         device: where the model is.
     """
 
@@ -99,7 +109,7 @@ class SamRefiner:
             input_labels=[[[1]] * len(peaks)],
             return_tensors="pt",
         )
-        sizes = asked.pop("original_sizes"), asked.pop("reshaped_input_sizes")
+        sizes = [asked.pop(name) for name in ("original_sizes", "reshaped_input_sizes") if name in asked]
         # The library prepares prompts in float64, which not every device has.
         tensors = {
             name: value.to(self._device, torch.float32 if value.is_floating_point() else value.dtype)
