@@ -61,7 +61,7 @@ class Collection:
         self.method, self.config, self.confidence = method, config, run_confidence({}, "none")
         pairs = [(sample, Given(true_boxes(truth))) for sample, truth in self.known]
         self.seen = see(method, self.dataset, pairs, config.image_size)
-        self.solved = (method.discriminants.clone(), method.levels.clone())
+        self.solved, self.doubted = (method.discriminants.clone(), method.levels.clone()), method.in_doubt
         halves = [half_of(sample.image_id) for sample, _ in self.known]
         self.tune, self.report = (
             [i for i, half in enumerate(halves) if half == name] for name in ("tune", "report")
@@ -76,6 +76,7 @@ class Collection:
         finally:
             self.method.discriminants.copy_(self.solved[0])
             self.method.levels.copy_(self.solved[1])
+            self.method.doubt(self.doubted)
 
     @torch.no_grad()
     def found(self, chosen: Sequence[int]) -> tuple[FloatArray, FloatArray]:
@@ -83,10 +84,14 @@ class Collection:
         ious, sure = np.zeros(len(chosen)), np.zeros(len(chosen))
         for row, index in enumerate(chosen):
             one = self.seen[index]
-            values = one.outlined.vectors @ self.method.discriminants[one.outlined.label]
             images = normalised(one.pixels[None], self.method.backbone)
-            maps = self.method.outlined(values.view(1, 1, *one.grid_hw), images)
-            raw = as_share(maps, self.method.levels[0])[0].double().numpy()
+            if self.method.in_doubt:
+                maps = self.method.localize(images, torch.tensor([one.outlined.label])).maps
+            else:
+                values = one.outlined.vectors @ self.method.discriminants[one.outlined.label]
+                drawn = self.method.outlined(values.view(1, 1, *one.grid_hw), images)
+                maps = as_share(drawn, self.method.levels[0])
+            raw = maps[0].double().numpy()
             [score_map] = score_maps(raw, "none")
             boxes = find_boxes(score_map, CUT)
             if len(boxes.boxes):

@@ -29,6 +29,10 @@ rfga data prepare pets --out pets
 # a benchmark whose archives lie here, with its lists
 rfga data prepare cub --out cub --archives CUB_200_2011.tgz --metadata metadata
 """
+_LINK_EXAMPLES = """
+# photographs with one or several labels each, as lines image,label: class folders for rfga build
+rfga data link labels.csv photographs --out classes
+"""
 
 
 class Action(NamedTuple):
@@ -149,6 +153,23 @@ def _check(values: dict[str, Any], explicit: set[str]) -> None:
     check.require_right(strict=values["strict"])
 
 
+def _add_link(command: ArgumentParser) -> None:
+    flag = into(command, MOST_USED)
+    flag("labels", type=str, help="lines image,label, several for an image; or COCO JSON, boxes or none")
+    flag("photographs", type=str, help="folder that the names are relative to")
+    flag("--out", type=str, required=True, help="new folder of class folders")
+    flags.add_quiet(command)
+
+
+def _link(values: dict[str, Any], explicit: set[str]) -> None:
+    from rfga.engine.building.labelled import link_photographs, linked_lines
+
+    out = Path(values["out"])
+    linked = link_photographs(Path(values["labels"]), Path(values["photographs"]), out)
+    for line in linked_lines(linked, out):
+        tell(line)
+
+
 ACTIONS = {
     "prepare": Action(
         "set up a benchmark from its archives, downloaded or local; goes on where it stopped",
@@ -159,7 +180,13 @@ ACTIONS = {
     "check": Action(
         "find what is wrong with photographs, classes, boxes and masks", _CHECK_EXAMPLES, _add_check, _check
     ),
+    "link": Action(
+        "make class folders of links from labels, one or several for a photograph",
+        _LINK_EXAMPLES,
+        _add_link,
+        _link,
+    ),
 }
 """Actions of ``rfga data``."""
 
-EXAMPLES = _CHECK_EXAMPLES + _PREPARE_EXAMPLES.lstrip()
+EXAMPLES = _CHECK_EXAMPLES + _PREPARE_EXAMPLES.lstrip() + _LINK_EXAMPLES.lstrip()

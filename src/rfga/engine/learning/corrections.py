@@ -104,10 +104,11 @@ def teach(method: Foreground, seen: Sequence[Seen], confidence: Confidence) -> T
     """As ``learn_from_corrections``, of photographs that the network has seen."""
     teacher = _Teacher(method, seen)
     setting = teacher.chosen()
-    method.discriminants.copy_(teacher.solved(setting))
-    method.levels.fill_(setting.level)
-    method.doubt(method.in_doubt and not setting.weight)
     evidence, ious = teacher.judged(setting)
+    if setting != teacher.plain:
+        method.discriminants.copy_(teacher.solved(setting))
+        method.levels.fill_(setting.level)
+        method.doubt(doubtful=False)  # boxes say what seeds could not
     return Taught(
         setting=setting,
         photographs=len(teacher.seen),
@@ -126,6 +127,7 @@ class _Teacher:
         self._sum([box_sums(one.outlined) for one in seen])
         first = taught(self.own, self.every, self.classes, 1.0, FIRST_WEIGHT)
         self._sum([box_sums(one.outlined, first[max(one.outlined.label, 0)]) for one in seen])
+        self.plain = Setting(0.0, 1.0, float(method.levels[0]))
         holding = [index for index, one in enumerate(seen) if len(one.boxes)]
         self.holding = holding[:: max(1, -(-len(holding) // MOST_JUDGED))]
 
@@ -155,9 +157,9 @@ class _Teacher:
 
     def chosen(self) -> Setting:
         """The setting under which boxes of left-out photographs are the best, if there are a few of them."""
-        plain = Setting(0.0, 1.0, float(self.method.levels[0]))
+        plain = self.plain
         if len(self.holding) < LEAST_JUDGED:
-            return plain._replace(weight=WEIGHTS[1])
+            return plain if self.method.in_doubt else plain._replace(weight=WEIGHTS[1])
         ious: dict[Setting, FloatArray] = {}
         for weight, share in product(WEIGHTS, SHARES):
             if not weight and share < 1:
@@ -165,14 +167,16 @@ class _Teacher:
             maps = self._maps(Setting(weight, share, 0.0), outlined=False)
             for level in (*LEVELS, plain.level):
                 ious[Setting(weight, share, level)] = self._ious(maps, level)
+        ious[plain] = self._ious_of(
+            [find_boxes(one, _LEVEL_OF_BOXES).boxes for one in self._shares(plain, outlined=False)]
+        )
         return best_setting(ious, plain)
 
     def judged(self, setting: Setting) -> tuple[FloatArray, FloatArray]:
         """Evidence (n, 8) and IoU (n,) of the boxes of left-out photographs."""
         evidence, ious = [], []
-        maps = self._maps(setting, outlined=True)
-        for value_map, index in zip(maps, self.holding, strict=True):
-            share_map = _share(value_map, setting.level)
+        maps = self._shares(setting, outlined=True)
+        for share_map, index in zip(maps, self.holding, strict=True):
             found = find_boxes(share_map, _LEVEL_OF_BOXES)
             if len(found.boxes):
                 evidence.append(box_evidence(share_map, found, _LEVEL_OF_BOXES, share_map, 0.5)[0])
@@ -180,10 +184,28 @@ class _Teacher:
         return np.reshape(evidence, (len(ious), len(EVIDENCE))), np.array(ious)
 
     def _ious(self, maps: FloatArray, level: float) -> FloatArray:
-        found = [find_boxes(_share(one, level), _LEVEL_OF_BOXES).boxes for one in maps]
+        return self._ious_of([find_boxes(_share(one, level), _LEVEL_OF_BOXES).boxes for one in maps])
+
+    def _ious_of(self, found: Sequence[FloatArray]) -> FloatArray:
         truth = [self.seen[index].boxes for index in self.holding]
         pairs = zip(found, truth, strict=True)
         return np.array([iou(boxes, true).max(initial=0.0) for boxes, true in pairs])
+
+    def _shares(self, setting: Setting, *, outlined: bool) -> FloatArray:
+        """Shares of object (n, 224, 224); of plain maps while seeds are in doubt, as drawn."""
+        if setting != self.plain or not self.method.in_doubt:
+            return np.array([_share(one, setting.level) for one in self._maps(setting, outlined=outlined)])
+        made = [np.zeros((0, *EVAL_SIZE_HW))]
+        for begin in range(0, len(self.holding), _BATCH):
+            part = [self.seen[index] for index in self.holding[begin : begin + _BATCH]]
+            images, labels = self._images(part), torch.tensor([max(one.outlined.label, 0) for one in part])
+            maps = self.method.localize(images, labels.to(images.device)).maps
+            made.append(resize_maps(maps[:, 0].cpu().double().numpy(), EVAL_SIZE_HW).clip(0, 1))
+        return np.concatenate(made)
+
+    def _images(self, part: Sequence[Seen]) -> Tensor:
+        pixels = torch.stack([one.pixels for one in part])
+        return normalised(pixels.to(self.method.means.device), self.method.backbone)
 
     def _maps(self, setting: Setting, *, outlined: bool) -> FloatArray:
         """Values (n, 224, 224) of the photographs that hold an object, each by what the others teach.
@@ -198,10 +220,8 @@ class _Teacher:
             values = [self.seen[index].outlined.vectors @ self.left_out(index, setting) for index in part]
             maps = torch.stack(values).reshape(len(part), 1, *self.seen[0].grid_hw)
             if outlined:
-                pixels = torch.stack([self.seen[index].pixels for index in part])
-                device = self.method.means.device
-                images = normalised(pixels.to(device), self.method.backbone)
-                maps = self.method.outlined(maps.to(device), images).cpu()
+                images = self._images([self.seen[index] for index in part])
+                maps = self.method.outlined(maps.to(images.device), images).cpu()
             made.append(resize_maps(maps[:, 0].clamp(-1, 1).double().numpy(), EVAL_SIZE_HW))
         return np.concatenate(made)
 

@@ -76,7 +76,8 @@ def learn_by_passes(
     learned = method.learned()
     if data.corrections and isinstance(method, Foreground):
         learned |= _correct(method, data, settled, run, runtime)
-        learned.pop("doubt", None)  # that is about seeds; now boxes tell how many are right
+        if not method.in_doubt:  # that was about seeds; now boxes tell how many are right
+            learned.pop("doubt", None)
     runtime.processes.agree(lambda: run.update_metrics(learned=learned))
     return settled
 

@@ -138,7 +138,7 @@ def _rows(lines: Sequence[str], delimiter: str, file: Path) -> Rows:
 
 
 def _labels(rows: Rows, file: Path, index: Mapping[str, int]) -> dict[str, int]:
-    columns = _columns(rows[0][1]) if rows else None
+    columns = columns_of(rows[0][1]) if rows else None
     image, label = columns or (0, 1)
     labels: dict[str, int] = {}
     for number, row in rows[columns is not None :]:
@@ -159,7 +159,7 @@ def _labels(rows: Rows, file: Path, index: Mapping[str, int]) -> dict[str, int]:
     return labels
 
 
-def _columns(row: Sequence[str]) -> tuple[int, int] | None:
+def columns_of(row: Sequence[str]) -> tuple[int, int] | None:
     """Where a line that names columns has photograph and class; None for any other line."""
     names = [cell.casefold() for cell in row]
     image = next((names.index(name) for name in _IMAGE if name in names), None)

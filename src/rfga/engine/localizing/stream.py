@@ -203,7 +203,7 @@ class Stream:
 
     def _written(self, prediction: Prediction, path: Path) -> Outcome:
         try:
-            if self.witness is not None:
+            if self.witness is not None and not prediction.reviewed:  # no witness against a person
                 prediction = self.witness(prediction, path, self.max_boxes)
             self.write(prediction, path)
         except StorageError:
