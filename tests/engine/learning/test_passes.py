@@ -187,7 +187,7 @@ def test_foreground_twice_is_refused(few: Path, tmp_path: Path) -> None:
 
 
 def test_seeds_may_be_read_in_another_way(few: Path, solved: Path, tmp_path: Path) -> None:
-    seeded = {"method": "ridge", "foreground": True, "batch_size": 5}
+    seeded: dict[str, Any] = {"method": "ridge", "foreground": True, "batch_size": 5}
     plain = tiny.train(few, tmp_path / "plain", **seeded)
     other = tiny.train(few, tmp_path / "other", **seeded, seeds_from="tokencut")
     require_close(plain, solved)
