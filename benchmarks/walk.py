@@ -1,6 +1,6 @@
 """From first boxes to corrected ones: what each step of a walk makes of a collection, and how long it takes.
 
-    python benchmarks/walk.py DATA --truth BOXES --out OUT [--counts 5,10,20,50] FLAGS OF rfga build
+    python benchmarks/walk.py DATA --truth BOXES --out OUT --weights FILE [--counts 5,10,20,50]
 
 Builds boxes, then plays a person with `rfga review`: of val's tune half the photographs whose boxes are the
 least sure get their true boxes (COCO, named from val), or are said to be right where each true box overlaps
@@ -39,8 +39,9 @@ def main() -> None:
     parser.add_argument("--truth", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--counts", default="5,10,20,50")
-    asked, flags = parser.parse_known_args()
-    asked.build = [flag for flag in flags if flag != "--"]
+    parser.add_argument("--backbone", default="mobilenetv2_100")
+    parser.add_argument("--weights", default="imagenet")
+    asked = parser.parse_args()
     dataset = open_dataset(str(asked.data), asked.truth)
     known: Truths = {
         f"val/{sample.image_id}": (truth.boxes, dataset.classes[sample.label])
@@ -60,7 +61,8 @@ def build(asked: argparse.Namespace, more: Sequence[str]) -> float:
     """Build, or build anew from what is known now; gives seconds of the processor."""
     before = processor_seconds()
     command = [sys.executable, "-m", "rfga", "build", str(asked.data), "--out", str(asked.out)]
-    subprocess.run([*command, *asked.build, *more], check=True, stdout=subprocess.DEVNULL)
+    command += ["--backbone", asked.backbone, "--weights", asked.weights, *more]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return processor_seconds() - before
 
 
