@@ -76,7 +76,8 @@ def threshold_sentence(threshold: Threshold, given: bool = False, normalisation:
     why = "given by --threshold" if given else _WHY[threshold.source]
     if normalisation == "none":
         own = "the maps' own level" if threshold.source == LABEL_FREE else why
-        return f"boxes hold what is object by {threshold.value:.3g} or more ({threshold.source}: {own})"
+        share = f"{threshold.value:.3g} of the greatest share of object in the photograph"
+        return f"boxes hold what has more than {share} ({threshold.source}: {own})"
     return f"boxes are cut at {threshold.value:.3g} of each map's maximum ({threshold.source}: {why})"
 
 
