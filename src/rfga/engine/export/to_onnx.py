@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -82,11 +83,16 @@ def _model(program: ExportedProgram, image_size: int) -> Any:
     assert exported is not None
     shape = exported.model.graph.inputs[0].shape
     assert shape is not None
-    exported.rename_axes({str(shape[0]): "batch"})
+    free = re.compile(rf"\b{re.escape(str(shape[0]))}\b")  # what the exporter calls the number of images
     model = exported.model_proto
     for graph in (model.graph, *model.functions):
         for noted in (graph, *graph.node, *graph.value_info):
             del noted.metadata_props[:]
+    inside = (value for function in model.functions for value in function.value_info)
+    for value in (*model.graph.input, *model.graph.output, *model.graph.value_info, *inside):
+        for dim in value.type.tensor_type.shape.dim:
+            if dim.dim_param:
+                dim.dim_param = free.sub("batch", dim.dim_param)
     return model
 
 
