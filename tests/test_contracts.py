@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import itertools
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,22 +44,20 @@ def alternate(cell: Made) -> bool:
     return (list(METHODS).index(cell[0]) + NETWORKS.index(cell[1])) % 2 == 0
 
 
-@pytest.fixture(
-    params=[pytest.param(cell, marks=() if alternate(cell) else pytest.mark.slow) for cell in CELLS],
-    ids=["-".join(cell) for cell in CELLS],
-    scope="module",
-)
+def cells(quick: Callable[[Made], bool]) -> list[Any]:
+    """All cells, as slow tests those that are not ``quick``."""
+    marks = {cell: () if quick(cell) else pytest.mark.slow for cell in CELLS}
+    return [pytest.param(cell, marks=marks[cell], id="-".join(cell)) for cell in CELLS]
+
+
+@pytest.fixture(params=cells(alternate), scope="module")
 def every(request: pytest.FixtureRequest) -> Made:
     """A method's and a backbone's name, for what both decide together: half of the cells are slow tests."""
     cell: Made = request.param
     return cell
 
 
-@pytest.fixture(
-    params=[pytest.param(cell, marks=() if apart(cell) else pytest.mark.slow) for cell in CELLS],
-    ids=["-".join(cell) for cell in CELLS],
-    scope="module",
-)
+@pytest.fixture(params=cells(apart), scope="module")
 def made(request: pytest.FixtureRequest) -> Made:
     """The same, for what a method does with any network: the cells that are left out are slow tests."""
     cell: Made = request.param

@@ -290,3 +290,9 @@ def unit_range(maps: Tensor) -> Tensor:
     """
     low, high = maps.amin((-2, -1), keepdim=True), maps.amax((-2, -1), keepdim=True)
     return (maps - low) / torch.where(high > low, high - low, torch.ones_like(high))
+
+
+def one_for_all(logits: Tensor, maps: Tensor, labels: Tensor | None) -> ScoreMaps:
+    """Maps (B, h, w) that are the same for whichever classes are asked for."""
+    chosen = labels_or_top(logits, labels)
+    return ScoreMaps(logits, maps[:, None].expand(-1, chosen.shape[1], -1, -1), chosen)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from rfga.methods.base import MapReader, ScoreMaps, labels_or_top
+from rfga.methods.base import MapReader, ScoreMaps, one_for_all
 from rfga.nn.components import component_shares
 
 PATCHES = 100
@@ -35,9 +35,7 @@ class LOST(MapReader):
     def localize(self, images: Tensor, labels: Tensor | None = None) -> ScoreMaps:
         """Logits, and the one map of each photograph for all its classes."""
         logits, keys = self.logits_and_keys(images)
-        chosen = labels_or_top(logits, labels)
-        maps = expand_seed(keys)[:, None]
-        return ScoreMaps(logits, maps.expand(-1, chosen.shape[1], -1, -1), chosen)
+        return one_for_all(logits, expand_seed(keys), labels)
 
 
 def expand_seed(keys: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from rfga.methods.base import MapReader, ScoreMaps, labels_or_top
+from rfga.methods.base import MapReader, ScoreMaps, one_for_all
 from rfga.nn.components import component_shares
 
 TAU, EPSILON = 0.2, 1e-5
@@ -37,9 +37,7 @@ class TokenCut(MapReader):
     def localize(self, images: Tensor, labels: Tensor | None = None) -> ScoreMaps:
         """Logits, and the one map of each photograph for all its classes."""
         logits, keys = self.logits_and_keys(images)
-        chosen = labels_or_top(logits, labels)
-        maps = cut(keys)[:, None]
-        return ScoreMaps(logits, maps.expand(-1, chosen.shape[1], -1, -1), chosen)
+        return one_for_all(logits, cut(keys), labels)
 
 
 def cut(keys: Tensor) -> Tensor:
