@@ -209,6 +209,10 @@ def with_shelf(
     network, size = localizer.method.backbone, localizer.config.image_size
     shelf = Shelf(run.path / FEATURES, network, size, runtime.features_gb)
     shelf.keep_only([photograph.path for photograph in photographs])
+    announcer(runtime.quiet)(
+        f"what the network gives is kept for the next build in {run.path / FEATURES}, "
+        f"{runtime.features_gb:g} GB at most (--features-gb)"
+    )
     return localizer.with_shelf(shelf)
 
 

@@ -53,23 +53,17 @@ def read_batch(paths: Paths, image_size: int) -> ReadBatch:
     return ReadBatch(pixels, sizes_hw, reasons)
 
 
-def without_gaps(paths: Paths) -> Sequence[Path]:
-    """Paths of which none is missing; nothing where one is.
+def recalled(shelved: Shelved | None, paths: Paths) -> ReadBatch | None:
+    """A batch that a shelf holds; None where it does not, or where a photograph is gone.
 
-    Example:
-        >>> len(without_gaps([Path("a.jpg"), Path("b.jpg")])), len(without_gaps([Path("a.jpg"), None]))
-        (2, 0)
+    Args:
+        shelved: of the whole batch.
+        paths: without those that are not asked for.
     """
-    there = [path for path in paths if path is not None]
-    return there if len(there) == len(paths) else ()
-
-
-def recalled(shelved: Shelved | None) -> ReadBatch | None:
-    """A batch that a shelf holds; None where it does not, or where a photograph is gone."""
     if shelved is None or shelved.pixels is None:
         return None
     try:
-        sizes_hw = [read_size(path) for path in shelved.photographs]
+        sizes_hw = [None if path is None else read_size(path) for path in paths]
     except UserError:
         return None
-    return ReadBatch(shelved.pixels, list(sizes_hw), [""] * len(sizes_hw))
+    return ReadBatch(shelved.pixels, sizes_hw, [""] * len(paths))

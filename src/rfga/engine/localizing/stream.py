@@ -28,7 +28,7 @@ from rfga.data.truth.given import Given
 from rfga.engine.localizing.inputs import Photograph
 from rfga.engine.localizing.journal import Journal
 from rfga.engine.localizing.localizer import Localizer
-from rfga.engine.localizing.reading import Paths, ReadBatch, read_batch, recalled, without_gaps
+from rfga.engine.localizing.reading import Paths, ReadBatch, read_batch, recalled
 from rfga.engine.run.config import OWN_MAPS
 from rfga.engine.runtime.devices import pick_workers, threads
 from rfga.engine.runtime.machine import Runtime
@@ -135,7 +135,7 @@ class Stream:
         # The paths travel with the requests: a process that held them all would grow as it touches them.
         wanted = [_paths(batch) for batch in batches]
         shelf = self.localizer.shelf
-        known = [shelf is not None and shelf.knows(without_gaps(paths)) for paths in wanted]
+        known = [shelf is not None and shelf.knows(_whole(batch)) for batch in batches]
         unknown = [paths for paths, is_known in zip(wanted, known, strict=True) if not is_known]
         reader = _Reader(self.localizer.config.image_size)
         read = iter(
@@ -146,11 +146,11 @@ class Stream:
     def _batch(self, batch: Sequence[Todo], read: ReadBatch | None, turns: Semaphore) -> list[Outcome]:
         """A lane's work on one batch."""
         shelf, paths = self.localizer.shelf, _paths(batch)
-        # A batch of which some are done, or cannot be read, is not worth a place on the shelf.
-        shelved = shelf.find(whole) if shelf and (whole := without_gaps(paths)) else None
-        read = read or recalled(shelved) or read_batch(paths, self.localizer.config.image_size)
+        shelved = None if shelf is None else shelf.find(_whole(batch))
+        read = read or recalled(shelved, paths) or read_batch(paths, self.localizer.config.image_size)
         good = [row for row, size_hw in enumerate(read.sizes_hw) if size_hw is not None]
-        shelved = shelved if len(good) == len(batch) else None
+        if shelved and shelved.pixels is None and len(good) < len(batch):
+            shelved = None  # what stands in a gap is no photograph
         found = {
             row: Outcome(item.photograph.image_id, None, read.reasons[row])
             for row, item in enumerate(batch)
@@ -248,6 +248,10 @@ def _same(batch: Any) -> Any:
 
 def _paths(batch: Sequence[Todo]) -> list[Path | None]:
     return [None if item.done else item.photograph.path for item in batch]
+
+
+def _whole(batch: Sequence[Todo]) -> list[Path]:
+    return [item.photograph.path for item in batch]
 
 
 @contextmanager

@@ -31,6 +31,7 @@ FEATURES = "features"  # folder of a run
 TEMPORARY_GB = 4.0
 """What learning may take for as long as it lasts, where nothing is to be kept after it."""
 PIXELS, LAST, PREFIX = " pixels", " last", " prefix"  # no place of a network is called so
+_TURNED = " channels last"  # in this order, for sums in another one are rounded otherwise
 _OF_NETWORK = re.compile(r"[0-9a-f]{32}")
 _VERSIONS = (__version__, torch.__version__, timm.__version__, PIL.__version__)  # others, other numbers
 _GIGABYTE = 10**9
@@ -86,7 +87,11 @@ class Shelf:
             stamp = self._stamp(path)
             if stamp is None or self.used >= self.limit:
                 continue
-            own = {name: part[row].contiguous() for name, part in sorted(parts.items())}
+            # Copies, for a place may be the last features themselves, and a file holds nothing twice.
+            own = {
+                name: part[row].clone(memory_format=torch.contiguous_format)
+                for name, part in sorted(parts.items())
+            }
             held = save(own, {"photograph": stamp, "checksum": _checksum(own)})
             with self._lock:
                 fits = self.used + len(held) <= self.limit
@@ -180,7 +185,10 @@ def stamp_of(photograph: Path) -> str | None:
 
 
 def _recall(parts: Mapping[str, Tensor], memory: Watch, images: Tensor) -> None:
-    there = {name: part.to(images.device) for name, part in parts.items() if name != PIXELS}
+    there = {
+        name.removesuffix(_TURNED): (part.permute(0, 3, 1, 2) if name.endswith(_TURNED) else part)
+        for name, part in ((name, part.to(images.device)) for name, part in parts.items() if name != PIXELS)
+    }
     memory.images, memory.maps = images, there.pop(LAST)
     names = {name for name in there if not name.endswith(PREFIX)}
     memory.seen.update({name: (there[name], there[name + PREFIX]) for name in names})
@@ -192,7 +200,17 @@ def _seen(pixels: Tensor, memory: Watch) -> dict[str, Tensor]:
     parts = {PIXELS: pixels, LAST: memory.maps}
     for name in memory.asked:
         parts[name], parts[name + PREFIX] = memory.seen[name]
-    return {name: part.cpu() for name, part in parts.items()}
+    turned = {
+        name
+        for name, part in parts.items()
+        if part.ndim == 4
+        and not part.is_contiguous()
+        and part.is_contiguous(memory_format=torch.channels_last)
+    }
+    return {
+        name + _TURNED * (name in turned): (part.permute(0, 2, 3, 1) if name in turned else part).cpu()
+        for name, part in parts.items()
+    }
 
 
 def _key(backbone: Backbone, image_size: int) -> str:
