@@ -48,12 +48,12 @@ def looked(
         saw.append(len(images))
         return features(images)
 
-    shelved = shelf.find(photographs)
-    pixels = pixels_of(len(photographs)) if shelved.pixels is None else shelved.pixels
+    remembered = shelf.find(photographs)
+    pixels = pixels_of(len(photographs)) if remembered.pixels is None else remembered.pixels
     images = normalised(pixels, backbone)
     backbone._features = counting
     try:
-        with shelved.remembering(backbone, pixels, images):
+        with remembered.remembering(backbone, pixels, images):
             last, earlier = backbone.forward_places(images, places)
     finally:
         backbone._features = features

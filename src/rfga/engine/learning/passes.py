@@ -18,13 +18,13 @@ from torch.utils.data import DataLoader
 from rfga.data.samples import few_of_each
 from rfga.data.transforms import SampleImages
 from rfga.engine.learning.corrections import learn_from_corrections
-from rfga.engine.learning.data import TrainingData
+from rfga.engine.learning.data import TrainingData, stamps_of
 from rfga.engine.learning.sums_file import SumsFile
 from rfga.engine.localizing.confidence import CONFIDENCE_KEY, run_confidence
 from rfga.engine.run.config import TrainConfig
 from rfga.engine.run.folder import RunFolder
 from rfga.engine.run.model import normalised
-from rfga.engine.run.shelf import FEATURES, TEMPORARY_GB, Shelf, Shelved
+from rfga.engine.run.shelf import FEATURES, TEMPORARY_GB, Remembered, Shelf
 from rfga.engine.runtime.devices import pick_device, pick_workers
 from rfga.engine.runtime.machine import Runtime
 from rfga.engine.runtime.progress import Meter, announcer
@@ -52,7 +52,7 @@ class Look:
     file: SumsFile | None = None  # where the sums are kept, so that a killed look goes on
     shelf: Shelf | None = None  # where what the network gives is kept for the next look
 
-    def found(self, positions: Sequence[int]) -> Shelved | None:
+    def found(self, positions: Sequence[int]) -> Remembered | None:
         """What is known of a batch."""
         return None if self.shelf is None else self.shelf.find(self._paths(positions))
 
@@ -163,7 +163,7 @@ class Passes:
     def _look(self, index: int, passes: Sequence[Pass], shelf: Shelf | None) -> None:
         config, processes = self.config, self.runtime.processes
         name = f"look-{index}-{config.image_size}-{processes.rank}.safetensors"
-        file = SumsFile(self._beside(name))
+        file = SumsFile(self._beside(name), stamps_of(self.samples))
         total = len(self.method.passes())
         name = f"look {index + 1} of {total}"
         look = Look(name, passes, self.samples, config.image_size, file, shelf)
@@ -206,10 +206,12 @@ class Passes:
         saver = _Saver(look.file)
         with Meter(look.name, len(look.samples), quiet=self.runtime.quiet) as meter:
             meter.advance(done * processes.world)
-            for shelved, pixels, positions in self._pixels(look, own[done:]):
+            for remembered, pixels, positions in self._pixels(look, own[done:]):
                 batch, backbone = self._batch(look, pixels, positions), self.method.backbone
                 with (
-                    shelved.remembering(backbone, pixels, batch.images) if shelved else backbone.remembering()
+                    remembered.remembering(backbone, pixels, batch.images)
+                    if remembered
+                    else backbone.remembering()
                 ):
                     for one, part in zip(look.passes, sums, strict=True):
                         one.add(part, batch)
@@ -219,7 +221,7 @@ class Passes:
 
     def _pixels(
         self, look: Look, positions: Sequence[int]
-    ) -> Iterator[tuple[Shelved | None, Tensor, Sequence[int]]]:
+    ) -> Iterator[tuple[Remembered | None, Tensor, Sequence[int]]]:
         """Batches of squares and where they are in ``look.samples``; what is known need not be read."""
         size = self.config.batch_size
         images = SampleImages(self.data.dataset, look.samples, look.image_size, None)
@@ -230,11 +232,11 @@ class Passes:
             workers = self._workers(size * len(unknown))
             read = DataLoader(images, batch_sampler=unknown, num_workers=workers)
             for places, item in zip_longest(together, read):
-                shelved = look.found(places)
-                pixels = item[0] if item else shelved.pixels if shelved else None
+                remembered = look.found(places)
+                pixels = item[0] if item else remembered.pixels if remembered else None
                 if pixels is None:  # damaged
                     pixels = torch.stack([images[place][0] for place in places])
-                yield shelved, pixels, places
+                yield remembered, pixels, places
 
     def _workers(self, waiting: int) -> int:
         """None where they would take longer to start than to read."""

@@ -79,7 +79,8 @@ def train(
         say(f"the run in {run.path} is complete: nothing to train")
         return trained_method(run)[0].eval()
     alone = config.method in ONE_CLASS
-    data = read_training_data(dataset, runtime, config.train_per_class, 1 if alone else 2)
+    before = run.read_config()[1] if goes_on else None
+    data = read_training_data(dataset, runtime, config.train_per_class, 1 if alone else 2, before)
     record = {**data.record(), **({} if processes.alone else {"processes": processes.world})}
     if goes_on:
         require_same_data(run, dataset.classes, record)
