@@ -48,12 +48,12 @@ def looked(
         saw.append(len(images))
         return features(images)
 
-    remembered = shelf.find(photographs)
-    pixels = pixels_of(len(photographs)) if remembered.pixels is None else remembered.pixels
+    held = shelf.find(photographs)
+    pixels = pixels_of(len(photographs)) if held.pixels is None else held.pixels
     images = normalised(pixels, backbone)
     backbone._features = counting
     try:
-        with remembered.remembering(backbone, pixels, images):
+        with held.remembering(backbone, pixels, images):
             last, earlier = backbone.forward_places(images, places)
     finally:
         backbone._features = features

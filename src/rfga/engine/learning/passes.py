@@ -24,7 +24,7 @@ from rfga.engine.localizing.confidence import CONFIDENCE_KEY, run_confidence
 from rfga.engine.run.config import TrainConfig
 from rfga.engine.run.folder import RunFolder
 from rfga.engine.run.model import normalised
-from rfga.engine.run.shelf import FEATURES, TEMPORARY_GB, Remembered, Shelf
+from rfga.engine.run.shelf import FEATURES, TEMPORARY_GB, Held, Shelf
 from rfga.engine.runtime.devices import pick_device, pick_workers
 from rfga.engine.runtime.machine import Runtime
 from rfga.engine.runtime.progress import Meter, announcer
@@ -52,7 +52,7 @@ class Look:
     file: SumsFile | None = None  # where the sums are kept, so that a killed look goes on
     shelf: Shelf | None = None  # where what the network gives is kept for the next look
 
-    def found(self, positions: Sequence[int]) -> Remembered | None:
+    def found(self, positions: Sequence[int]) -> Held | None:
         """What is known of a batch."""
         return None if self.shelf is None else self.shelf.find(self._paths(positions))
 
@@ -206,13 +206,9 @@ class Passes:
         saver = _Saver(look.file)
         with Meter(look.name, len(look.samples), quiet=self.runtime.quiet) as meter:
             meter.advance(done * processes.world)
-            for remembered, pixels, positions in self._pixels(look, own[done:]):
+            for held, pixels, positions in self._pixels(look, own[done:]):
                 batch, backbone = self._batch(look, pixels, positions), self.method.backbone
-                with (
-                    remembered.remembering(backbone, pixels, batch.images)
-                    if remembered
-                    else backbone.remembering()
-                ):
+                with held.remembering(backbone, pixels, batch.images) if held else backbone.remembering():
                     for one, part in zip(look.passes, sums, strict=True):
                         one.add(part, batch)
                 done += len(positions)
@@ -221,7 +217,7 @@ class Passes:
 
     def _pixels(
         self, look: Look, positions: Sequence[int]
-    ) -> Iterator[tuple[Remembered | None, Tensor, Sequence[int]]]:
+    ) -> Iterator[tuple[Held | None, Tensor, Sequence[int]]]:
         """Batches of squares and where they are in ``look.samples``; what is known need not be read."""
         size = self.config.batch_size
         images = SampleImages(self.data.dataset, look.samples, look.image_size, None)
@@ -232,11 +228,11 @@ class Passes:
             workers = self._workers(size * len(unknown))
             read = DataLoader(images, batch_sampler=unknown, num_workers=workers)
             for places, item in zip_longest(together, read):
-                remembered = look.found(places)
-                pixels = item[0] if item else remembered.pixels if remembered else None
+                held = look.found(places)
+                pixels = item[0] if item else held.pixels if held else None
                 if pixels is None:  # damaged
                     pixels = torch.stack([images[place][0] for place in places])
-                yield remembered, pixels, places
+                yield held, pixels, places
 
     def _workers(self, waiting: int) -> int:
         """None where they would take longer to start than to read."""

@@ -56,9 +56,9 @@ def see(
     seen: list[Seen] = []
     index = {class_key(name): label for label, name in enumerate(dataset.classes)}
     for sample, given in corrections:
-        remembered = shelf.find([sample.path])
+        held = shelf.find([sample.path])
         try:
-            if (pixels := remembered.pixels) is not None:
+            if (pixels := held.pixels) is not None:
                 height, width = read_size(sample.path)
             else:
                 image = dataset.image(sample)
@@ -66,7 +66,7 @@ def see(
         except UserError:
             continue  # what cannot be read is told where photographs are looked at
         images = normalised(pixels.to(method.means.device), method.backbone)
-        with remembered.remembering(method.backbone, pixels, images):
+        with held.remembering(method.backbone, pixels, images):
             vectors, grid_hw = method.places(images)
         fractions = torch.from_numpy(given.boxes / np.array([width, height] * 2))
         named = [index[class_key(name)] for name in given.classes if class_key(name) in index]

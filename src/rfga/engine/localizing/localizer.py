@@ -32,7 +32,7 @@ from rfga.engine.run.folder import RunFolder
 from rfga.engine.run.model import normalised, trained_method
 from rfga.engine.run.options import resolve
 from rfga.engine.run.pretrained import model_folder
-from rfga.engine.run.shelf import Remembered, Shelf
+from rfga.engine.run.shelf import Held, Shelf
 from rfga.engine.run.weights_file import weights_fingerprint
 from rfga.engine.runtime.devices import pick_device
 from rfga.engine.thresholds.threshold import Threshold, run_threshold
@@ -230,20 +230,18 @@ class Localizer:
         changed.shelf = shelf
         return changed
 
-    def score(
-        self, pixels: Tensor, labels: Tensor | None = None, remembered: Remembered | None = None
-    ) -> Scored:
+    def score(self, pixels: Tensor, labels: Tensor | None = None, held: Held | None = None) -> Scored:
         """Logits and score maps of photographs.
 
         Args:
             pixels: (B, 3, S, S) uint8, as ``rfga.data.transforms.eval_transform`` gives them.
             labels: (B,) classes to map, below 0 for the most probable one, which is also the default.
-            remembered: what is known of them, if there is a shelf.
+            held: what is known of them, if there is a shelf.
         """
         if labels is not None and bool((labels < 0).any()):
-            probable = torch.from_numpy(self._score(pixels, None, remembered).labels)
+            probable = torch.from_numpy(self._score(pixels, None, held).labels)
             labels = torch.where(labels < 0, probable, labels)
-        scored = self._score(pixels, labels, remembered)
+        scored = self._score(pixels, labels, held)
         if not self.second_looks:
             return scored
         edges = [self.boxes(score_map, (1, 1), self.second_looks) for score_map in scored.maps]
@@ -254,9 +252,9 @@ class Localizer:
         scored = self._score(pixels, labels)
         return scored.raw_maps, scored.maps
 
-    def _score(self, pixels: Tensor, labels: Tensor | None, remembered: Remembered | None = None) -> Scored:
+    def _score(self, pixels: Tensor, labels: Tensor | None, held: Held | None = None) -> Scored:
         images = normalised(pixels.to(self.device, non_blocking=True), self.method.backbone)
-        with remembered.remembering(self.method.backbone, pixels, images) if remembered else nullcontext():
+        with held.remembering(self.method.backbone, pixels, images) if held else nullcontext():
             found = self._reader.localize(images, None if labels is None else labels.to(self.device))
         raw = found.maps[:, 0].cpu().double().numpy()
         return Scored(

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from rfga.data.images import read_image, read_size
 from rfga.data.transforms import eval_transform
-from rfga.engine.run.shelf import Remembered
+from rfga.engine.run.shelf import Held
 from rfga.types import UserError
 
 Paths = Sequence[Path | None]
@@ -53,17 +53,17 @@ def read_batch(paths: Paths, image_size: int) -> ReadBatch:
     return ReadBatch(pixels, sizes_hw, reasons)
 
 
-def recalled(remembered: Remembered | None, paths: Paths) -> ReadBatch | None:
+def recalled(held: Held | None, paths: Paths) -> ReadBatch | None:
     """A batch that a shelf holds; None where it does not, or where a photograph is gone.
 
     Args:
-        remembered: of the whole batch.
+        held: of the whole batch.
         paths: without those that are not asked for.
     """
-    if remembered is None or remembered.pixels is None:
+    if held is None or held.pixels is None:
         return None
     try:
         sizes_hw = [None if path is None else read_size(path) for path in paths]
     except UserError:
         return None
-    return ReadBatch(remembered.pixels, sizes_hw, [""] * len(paths))
+    return ReadBatch(held.pixels, sizes_hw, [""] * len(paths))

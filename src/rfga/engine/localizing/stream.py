@@ -146,11 +146,11 @@ class Stream:
     def _batch(self, batch: Sequence[Todo], read: ReadBatch | None, turns: Semaphore) -> list[Outcome]:
         """A lane's work on one batch."""
         shelf, paths = self.localizer.shelf, _paths(batch)
-        remembered = None if shelf is None else shelf.find(_whole(batch))
-        read = read or recalled(remembered, paths) or read_batch(paths, self.localizer.config.image_size)
+        held = None if shelf is None else shelf.find(_whole(batch))
+        read = read or recalled(held, paths) or read_batch(paths, self.localizer.config.image_size)
         good = [row for row, size_hw in enumerate(read.sizes_hw) if size_hw is not None]
-        if remembered and remembered.pixels is None and len(good) < len(batch):
-            remembered = None  # what stands in a gap is no photograph
+        if held and held.pixels is None and len(good) < len(batch):
+            held = None  # what stands in a gap is no photograph
         found = {
             row: Outcome(item.photograph.image_id, None, read.reasons[row])
             for row, item in enumerate(batch)
@@ -159,7 +159,7 @@ class Stream:
         if good:
             labels = wanted_classes([item.label for item in batch])
             with turns:
-                scored = self.localizer.score(read.pixels, labels, remembered)
+                scored = self.localizer.score(read.pixels, labels, held)
             predictions = self.localizer.predictions(
                 scored.rows(good),
                 [batch[row].photograph.image_id for row in good],

@@ -71,15 +71,13 @@ class Shelf:
         """Whether there are some, and all are here, as far as can be told without reading them."""
         return bool(photographs) and all(self._header(path) is not None for path in photographs)
 
-    def find(self, photographs: Sequence[Path]) -> Remembered:
+    def find(self, photographs: Sequence[Path]) -> Held:
         """What is here of a batch."""
         held = [self._read(path) for path in photographs]
         whole = [parts for parts in held if parts is not None]
         if not held or len(whole) < len(held) or len({tuple(parts) for parts in whole}) > 1:
-            return Remembered(self, photographs, None)
-        return Remembered(
-            self, photographs, {name: torch.stack([one[name] for one in whole]) for name in whole[0]}
-        )
+            return Held(self, photographs, None)
+        return Held(self, photographs, {name: torch.stack([one[name] for one in whole]) for name in whole[0]})
 
     def keep(self, photographs: Sequence[Path], parts: Mapping[str, Tensor]) -> None:
         """Put away what was found out of a batch, as far as there is room; what cannot be written is not."""
@@ -139,7 +137,7 @@ class Shelf:
         return parts if _checksum(parts) == checksum else None
 
 
-class Remembered:
+class Held:
     """A batch of photographs and what a shelf holds of it.
 
     Args:
