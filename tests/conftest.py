@@ -6,7 +6,7 @@ import ctypes
 import gc
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -41,11 +41,14 @@ def give_memory_back() -> None:
         trim(0)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _networks_of_a_file_go_with_it() -> Iterator[None]:
-    yield
-    give_memory_back()
-    gc.freeze()  # what stays, stays to the end: modules that were imported on the way
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, bool, bool]:
+    """Let the networks of a file go with it: of tests, and of the doctests of the package, too."""
+    done = yield
+    if nextitem is None or nextitem.path != item.path:
+        give_memory_back()
+        gc.freeze()  # what stays, stays to the end: modules that were imported on the way
+    return done
 
 
 @pytest.fixture
@@ -53,6 +56,16 @@ def memory_of_its_own() -> Iterator[None]:
     """For tests after each of which much is to be given back, instead of at the end of their file."""
     yield
     give_memory_back()
+
+
+@pytest.fixture
+def undrawn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The curves of reports are drawn by their own tests, in runs that tests share, and by slow tests.
+
+    They would take a third of the time of a small training.
+    """
+    if request.node.get_closest_marker("slow") is None:
+        monkeypatch.setattr("rfga.output.plots._svg", lambda figure, name, *words: f'<svg id="{name}"></svg>')
 
 
 @pytest.fixture(scope="session")

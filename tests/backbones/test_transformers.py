@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from functools import cache
+from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import pytest
@@ -27,11 +28,17 @@ KINDS = {  # pixels of a patch, tokens without a place
 SWIN = "swin_tiny_patch4_window7_224"
 
 
-@cache
+@lru_cache(maxsize=2)  # they are large
 def kept(name: str) -> Backbone:
     """For reading alone."""
     torch.manual_seed(0)
     return timm_backbone(name).eval()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _none_is_kept_for_others() -> Iterator[None]:
+    yield
+    kept.cache_clear()
 
 
 def images_for(name: str, rows: int = 4, columns: int = 6) -> Tensor:
@@ -39,7 +46,12 @@ def images_for(name: str, rows: int = 4, columns: int = 6) -> Tensor:
     return torch.randn(2, 3, rows * side, columns * side, generator=torch.Generator().manual_seed(0))
 
 
-@pytest.mark.parametrize("name", KINDS)
+QUICK = ("test_vit", "deit_tiny_distilled_patch16_224", "vit_small_patch16_dinov3")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in KINDS]
+)
 @torch.no_grad()
 def test_blocks_are_stages_and_agree_with_timm(name: str) -> None:
     backbone, images = kept(name), images_for(name)
@@ -134,9 +146,13 @@ def test_middle_places_are_quarters_of_the_depth() -> None:
 @pytest.mark.parametrize(
     ("name", "stride", "refusal"),
     [
-        ("vit_small_patch14_dinov2", 16, "stride 16, found 14 from vit_small_patch14_dinov2, which cannot"),
+        pytest.param(
+            "vit_small_patch14_dinov2",
+            16,
+            "stride 16, found 14 from vit_small_patch14_dinov2, which cannot",
+            marks=pytest.mark.slow,
+        ),
         ("test_vit", 8, "stride 8, found 16 from test_vit, which cannot give another: leave out --output-st"),
-        (SWIN, 16, "stride 16, found 32 from swin_tiny"),
     ],
 )
 def test_a_stride_that_was_asked_for_and_is_not_there_is_refused(
