@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Generator
 from pathlib import Path
 
@@ -23,6 +25,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 MEMORY = Memory()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes() -> None:
+    """Before the first of several processes is started."""
+    subprocess.run([sys.executable, "-m", "tests.compiled"], cwd=REPOSITORY, check=True)
 
 
 def pytest_collection_finish() -> None:
