@@ -1,4 +1,4 @@
-"""The loops over pixels, compiled for all processes of tests, which else do so at once: half a minute, 300 MB each.
+"""The loops over pixels, compiled for all processes of tests: each would take 20 seconds and 300 MB for it.
 
 Where they are compiled already, this takes a second.
 """
