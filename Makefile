@@ -31,9 +31,11 @@ check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# One thread of arithmetic for each test process: several of them on few cores would wait for each other.
+# In two parts, or a process would grow beyond 1.5 GB. One thread of arithmetic for each: several of them on few
+# cores would wait for each other.
+PARTS := tests/engine --ignore=tests/engine
 test: check docs
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
+	for part in $(PARTS); do OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile $$part || exit 1; done
 
 # A warning ends it; --quiet would hide warnings from that, too. The notice that is switched off advertises another program.
 docs: $(STAMP)
@@ -47,7 +49,7 @@ test-lowest:
 	$(PYTHON) -m venv $(LOWEST)
 	$(LOWEST)/bin/python -m pip install --quiet uv
 	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST) --resolution lowest-direct --editable ".[dev]"
-	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -n auto --dist loadfile
+	for part in $(PARTS); do OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -n auto --dist loadfile $$part || exit 1; done
 
 clean:
 	rm -rf $(VENV) $(LOWEST) $(OUT) build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import os
 import signal
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Generator
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from tests.memory import Memory
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may download
 
@@ -22,37 +24,44 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+MEMORY = Memory()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes() -> None:
+    """Before the first of several processes is started."""
+    subprocess.run([sys.executable, "-m", "tests.compiled"], cwd=REPOSITORY, check=True)
+
+
 def pytest_collection_finish() -> None:
-    """Look no more for garbage in what was imported.
-
-    Networks whose parts know each other are freed by the collector alone. It comes late where five thousand
-    modules are alive, whose objects it looks through each time: processes grew to 4 GB.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.collect()  # so that it forgets how much there was, and comes as often as what is new asks for
+    """Everything that tests need has been imported."""
+    MEMORY.set_aside()
 
 
-def give_memory_back() -> None:
-    """Garbage to the allocator, and what the allocator has free to the system, which it keeps by itself."""
-    gc.collect()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None  # glibc's alone
-    if trim is not None:
-        trim(0)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _networks_of_a_file_go_with_it() -> Iterator[None]:
-    yield
-    give_memory_back()
-    gc.freeze()  # what stays, stays to the end: modules that were imported on the way
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, bool, bool]:
+    """Let the networks of a file go with it, of tests and of doctests, and large ones before."""
+    done = yield
+    if nextitem is None or nextitem.path != item.path:
+        MEMORY.set_aside()
+    else:
+        MEMORY.give_back_much()
+    return done
 
 
 @pytest.fixture
-def memory_of_its_own() -> Iterator[None]:
-    """For tests after each of which much is to be given back, instead of at the end of their file."""
-    yield
-    give_memory_back()
+def drawn() -> None:
+    """For quick tests that look at the curves of a report."""
+
+
+@pytest.fixture
+def undrawn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The curves of reports are drawn by their own tests, in runs that tests share, and by slow tests.
+
+    They would take a third of the time of a small training.
+    """
+    if "drawn" not in request.fixturenames and request.node.get_closest_marker("slow") is None:
+        monkeypatch.setattr("rfga.output.plots._svg", lambda figure, name, *words: f'<svg id="{name}"></svg>')
 
 
 @pytest.fixture(scope="session")

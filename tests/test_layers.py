@@ -200,6 +200,10 @@ def run_python(code: str) -> str:
 
 def test_importing_the_package_does_not_load_torch() -> None:
     run_python("import sys, rfga; rfga.UserError, rfga.Sample; assert 'torch' not in sys.modules")
+
+
+@pytest.mark.slow
+def test_what_needs_torch_loads_it() -> None:
     run_python("import sys, rfga; rfga.RFGA; assert 'torch' in sys.modules")
 
 

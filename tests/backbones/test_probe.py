@@ -15,7 +15,7 @@ from rfga.backbones.probe import SCALINGS, InputSettings, probe_input
 from rfga.backbones.weights import read_weights
 
 
-def photographs(count: int = 32, side: int = 128) -> Tensor:
+def photographs(count: int, side: int) -> Tensor:
     """Smooth coloured pictures (count, 3, side, side) uint8, of different brightness and contrast."""
     generator = torch.Generator().manual_seed(0)
     coarse = torch.rand(count, 3, 6, 6, generator=generator) * torch.rand(count, 1, 1, 1, generator=generator)
@@ -33,6 +33,7 @@ def real_photographs(shared: Path) -> Tensor:
     return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)
 
 
+@pytest.mark.slow
 def test_the_settings_of_real_weights_are_found(shared: Path, real_photographs: Tensor) -> None:
     weights = read_weights(shared / "weights" / "mobilenetv2_100.safetensors")
     found = probe_input("mobilenetv2_100", weights, real_photographs)
@@ -50,7 +51,7 @@ def test_statistics_recorded_under_a_scaling_name_it(scaling: str) -> None:
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = None  # the plain mean of all batches
     mean, std = SCALINGS[scaling]
-    pixels = photographs()
+    pixels = photographs(16, 64)
     images = (pixels / 255 - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
     with torch.no_grad():
         network(images)

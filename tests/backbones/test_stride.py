@@ -90,7 +90,11 @@ def test_no_weight_and_no_mode_changes() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["resnet18", "resnet50", "mobilenetv2_100", "test_convnext", "test_efficientnet", "regnety_002"]
+    "name",
+    [
+        *("resnet18", "mobilenetv2_100", "test_convnext", "test_efficientnet"),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("resnet50", "regnety_002")),
+    ],
 )
 @torch.no_grad()
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
@@ -119,9 +123,10 @@ def features(
     ("name", "strides"),
     [
         ("resnet18", (16, 8)),
-        ("resnet50", (16, 8)),
         ("mobilenetv2_100", (16, 8)),
-        ("convnext_tiny", (16,)),  # at 8 timm dilates an even window, which moves it by a pixel
+        pytest.param("resnet50", (16, 8), marks=pytest.mark.slow),
+        # At 8 timm dilates an even window, which moves it by a pixel.
+        pytest.param("convnext_tiny", (16,), marks=pytest.mark.slow),
     ],
 )
 def test_fine_features_hold_the_coarse_ones(name: str, strides: tuple[int, ...]) -> None:

@@ -21,7 +21,7 @@ CHANNELS = {
     "convnext_tiny": [96, 192, 384, 768],
     "efficientnet_b0": [16, 24, 40, 112, 320, 1280],
 }
-LARGE = {"vgg16", "convnext_tiny"}  # in memory, at the first pass, and in time
+LARGE = {"resnet50", "vgg16", "convnext_tiny", "efficientnet_b0"}  # in memory, at the first pass, and in time
 PROMISED = [pytest.param(name, marks=pytest.mark.slow if name in LARGE else ()) for name in CHANNELS]
 IMAGES = torch.linspace(-2, 2, 3 * 64 * 96).view(1, 3, 64, 96)
 
@@ -73,7 +73,9 @@ def test_stages_strides_and_names_of_the_promised_networks(name: str) -> None:
     assert len(names) == 1, "the stages' names depend on the stride"
 
 
-@pytest.mark.parametrize("name", ["mobilenetv2_100", "resnet18", "convnext_tiny"])
+@pytest.mark.parametrize(
+    "name", ["mobilenetv2_100", "resnet18", pytest.param("convnext_tiny", marks=pytest.mark.slow)]
+)
 @torch.no_grad()
 def test_the_features_are_those_of_timm(name: str) -> None:
     torch.manual_seed(0)
@@ -129,7 +131,8 @@ def test_what_follows_timms_last_stage_belongs_to_the_features() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param("vgg16", marks=pytest.mark.slow), "convnext_tiny", "mobilenetv2_100"]
+    "name",
+    ["mobilenetv2_100", *(pytest.param(name, marks=pytest.mark.slow) for name in ("vgg16", "convnext_tiny"))],
 )
 def test_every_weight_is_used(name: str) -> None:
     backbone = timm_backbone(name, output_stride=32)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from functools import cache
+from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import pytest
@@ -27,11 +28,17 @@ KINDS = {  # pixels of a patch, tokens without a place
 SWIN = "swin_tiny_patch4_window7_224"
 
 
-@cache
+@lru_cache(maxsize=1)  # they are large
 def kept(name: str) -> Backbone:
     """For reading alone."""
     torch.manual_seed(0)
     return timm_backbone(name).eval()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _none_is_kept_for_others() -> Iterator[None]:
+    yield
+    kept.cache_clear()
 
 
 def images_for(name: str, rows: int = 4, columns: int = 6) -> Tensor:
@@ -39,7 +46,12 @@ def images_for(name: str, rows: int = 4, columns: int = 6) -> Tensor:
     return torch.randn(2, 3, rows * side, columns * side, generator=torch.Generator().manual_seed(0))
 
 
-@pytest.mark.parametrize("name", KINDS)
+QUICK = ("test_vit", "deit_tiny_distilled_patch16_224", "vit_small_patch16_dinov3")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in KINDS]
+)
 @torch.no_grad()
 def test_blocks_are_stages_and_agree_with_timm(name: str) -> None:
     backbone, images = kept(name), images_for(name)
@@ -83,11 +95,13 @@ def test_stages_of_a_swin_are_those_of_timm() -> None:
 
 @torch.no_grad()
 def test_positions_are_interpolated_as_timm_does_for_a_network_of_that_size() -> None:
-    backbone, images = kept("vit_small_patch14_dinov2"), images_for("vit_small_patch14_dinov2", 3, 5)
-    fixed: Any = timm.create_model("vit_small_patch14_dinov2", num_classes=0).eval()
+    name = "deit_tiny_distilled_patch16_224"
+    side, prefix = KINDS[name]
+    backbone, images = kept(name), images_for(name, 3, 5)
+    fixed: Any = timm.create_model(name, num_classes=0).eval()
     fixed.load_state_dict(backbone.network.state_dict())
-    fixed.set_input_size(img_size=(3 * 14, 5 * 14))
-    expected = fixed.forward_features(images)[:, 1:].transpose(1, 2).reshape(2, -1, 3, 5)
+    fixed.set_input_size(img_size=(3 * side, 5 * side))
+    expected = fixed.forward_features(images)[:, prefix:].transpose(1, 2).reshape(2, -1, 3, 5)
     torch.testing.assert_close(backbone(images), expected, rtol=1e-4, atol=1e-4)
 
 
@@ -134,9 +148,13 @@ def test_middle_places_are_quarters_of_the_depth() -> None:
 @pytest.mark.parametrize(
     ("name", "stride", "refusal"),
     [
-        ("vit_small_patch14_dinov2", 16, "stride 16, found 14 from vit_small_patch14_dinov2, which cannot"),
+        pytest.param(
+            "vit_small_patch14_dinov2",
+            16,
+            "stride 16, found 14 from vit_small_patch14_dinov2, which cannot",
+            marks=pytest.mark.slow,
+        ),
         ("test_vit", 8, "stride 8, found 16 from test_vit, which cannot give another: leave out --output-st"),
-        (SWIN, 16, "stride 16, found 32 from swin_tiny"),
     ],
 )
 def test_a_stride_that_was_asked_for_and_is_not_there_is_refused(

@@ -96,14 +96,19 @@ def test_timm_itself_loads_its_weights(name: str, tmp_path: Path, monkeypatch: p
 @pytest.mark.parametrize(
     ("name", "other"),
     [
-        ("wsol_vgg16", "vgg19"),
         ("wsol_vgg16", "vgg16_bn"),
-        ("wsol_vgg16", "vgg13"),
-        ("wsol_inception_v3", "inception_v4"),
         ("wsol_inception_v3", "resnet50"),
-        ("wsol_resnet50", "resnet101"),
         ("wsol_resnet50", "resnet34"),
-        ("wsol_resnet50", "wide_resnet50_2"),
+        *(
+            pytest.param(name, other, marks=pytest.mark.slow)
+            for name, other in [
+                ("wsol_vgg16", "vgg19"),
+                ("wsol_vgg16", "vgg13"),
+                ("wsol_inception_v3", "inception_v4"),
+                ("wsol_resnet50", "resnet101"),
+                ("wsol_resnet50", "wide_resnet50_2"),
+            ]
+        ),
     ],
 )
 def test_weights_of_another_architecture_are_refused(name: str, other: str, tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ BAD = {
     "wrong checksum": chunk(b"tEXt", b"words\0a few", checksum=7),
     "short pHYs": chunk(b"pHYs", b"\0\0"),
     "odd cHRM": chunk(b"cHRM", b"\0" * 31),
-    "long tEXt": chunk(b"tEXt", b"words\0" + b"a" * 40_000_000),
+    "long tEXt": b"",  # of 40 MB: made where it is needed
 }
 
 
@@ -54,7 +54,7 @@ BAD = {
 @pytest.mark.parametrize("name", BAD)
 def test_bad_metadata_cost_nothing(name: str, late: bool, tmp_path: Path) -> None:
     path = tmp_path / "a.png"
-    path.write_bytes(with_chunk(BAD[name], late))
+    path.write_bytes(with_chunk(BAD[name] or chunk(b"tEXt", b"words\0" + b"a" * 40_000_000), late))
     assert np.array_equal(np.asarray(read_image(path)), PIXELS)
     assert read_size(path) == (20, 30)
     (clean,) = [without_bad_metadata(io.BytesIO(path.read_bytes()))]
@@ -84,7 +84,7 @@ def test_orientation_beside_what_is_too_long(tmp_path: Path) -> None:
 
 
 def test_a_bomb_stays_packed(tmp_path: Path) -> None:
-    bomb = zlib.compress(bytes(300_000_000), 9)
+    bomb = zlib.compress(bytes(60_000_000), 9)
     (tmp_path / "a.png").write_bytes(with_chunk(chunk(b"zTXt", b"words\0\0" + bomb), late=False))
     tracemalloc.start()
     read_image(tmp_path / "a.png")

@@ -10,6 +10,11 @@ import pytest
 from rfga.cli import main
 
 
+@pytest.fixture(autouse=True)
+def _curves_stay_undrawn(undrawn: None) -> None:
+    """Trainings are many here."""
+
+
 @pytest.fixture(scope="session")
 def few(birds: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Eight photographs of two classes to train on, and nothing to validate on."""

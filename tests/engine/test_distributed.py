@@ -28,6 +28,7 @@ LOST = (
 )
 
 pytestmark = [
+    pytest.mark.usefixtures("drawn"),  # by every process the same
     pytest.mark.skipif(crew.CONTEXT is None, reason="needs processes that start as copies"),
     pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning"),
 ]

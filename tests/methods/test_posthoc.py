@@ -128,7 +128,9 @@ EQUATIONS = {
 }
 
 
-@pytest.mark.parametrize("name", BY_LIBRARY)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name == "scorecam" else ()) for name in BY_LIBRARY]
+)
 def test_maps_follow_the_equation(name: str) -> None:
     method = Curved().eval()
     images, _ = made_images()
@@ -230,7 +232,7 @@ def test_grad_cam_plus_plus_does_not_depend_on_the_size_of_gradients() -> None:
 @pytest.mark.parametrize(
     ("method_name", "name"),
     [  # each way is tried with some methods, and each method in some ways; all with all is slow
-        pytest.param(method, name, marks=() if (i + j) % 5 == 0 else pytest.mark.slow)
+        pytest.param(method, name, marks=() if (i + j) % 9 == 0 else pytest.mark.slow)
         for (i, method), (j, name) in product(enumerate(METHODS), enumerate(POSTHOC))
     ],
 )

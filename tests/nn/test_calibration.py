@@ -261,6 +261,7 @@ print(*step(420))
 """
 
 
+@pytest.mark.slow  # a process of its own
 def test_a_step_makes_two_large_tensors_its_results() -> None:
     """At the peak of a training step, beside the features and dY."""
     pytest.importorskip("resource", reason="peak memory is read through the resource module")
@@ -272,6 +273,7 @@ def test_a_step_makes_two_large_tensors_its_results() -> None:
     assert plain > 3.5  # the measurement sees others
 
 
+@pytest.mark.slow
 def test_compiling_and_exporting_give_the_same() -> None:
     torch.manual_seed(0)
     layer, x = RFGA(6).eval(), torch.randn(2, 6, 5, 4)
@@ -282,6 +284,7 @@ def test_compiling_and_exporting_give_the_same() -> None:
     torch.testing.assert_close(exported.module()(x), expected)
 
 
+@pytest.mark.slow
 def test_an_onnx_file_gives_the_same_for_any_batch(tmp_path: Path) -> None:
     pytest.importorskip("onnx")
     pytest.importorskip("onnxscript")

@@ -25,7 +25,12 @@ COUNTS = {
 }
 
 
-@pytest.mark.parametrize("split", list(COUNTS))
+LARGE = "ILSVRC/test"
+
+
+@pytest.mark.parametrize(
+    "split", [pytest.param(split, marks=pytest.mark.slow if split == LARGE else ()) for split in COUNTS]
+)
 def test_the_real_lists_are_read_whole(shared: Path, split: str) -> None:
     metadata = read_metadata(shared / "wsol-metadata" / split)
     assert len(metadata.image_ids) == len(set(metadata.image_ids)) == COUNTS[split]

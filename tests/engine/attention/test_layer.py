@@ -227,10 +227,13 @@ def photographs(birds: Path) -> list[Path]:
     return sorted((birds / "val").rglob("*.*"))[::5][:2]
 
 
-def test_command_line(run: Path, birds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("count", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_command_line(
+    count: int, run: Path, birds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     bad, out = tmp_path / "bad.jpg", tmp_path / "out"
     bad.write_text("")
-    shown = photographs(birds)
+    shown = photographs(birds)[:count]
     assert attention(run, *shown, bad, "--out", out) == 0
     said = capsys.readouterr()
     assert "failed bad.jpg: expected" in said.err

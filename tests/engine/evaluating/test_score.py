@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ from rfga.engine.evaluating.score import score
 from rfga.geometry.maps import score_maps
 from rfga.types import UserError
 
-pytestmark = pytest.mark.usefixtures("memory_of_its_own")  # the curves of a thousand thresholds
-
+COARSE = ScoreOptions(step=0.01)
+"""A thousand thresholds for each map take time and memory, and make no difference here."""
 IDS = ("a/one.jpg", "a/two.jpg", "b/three.jpeg")
 
 
@@ -94,7 +95,7 @@ def test_every_layout_gives_the_same_numbers(lists: Path, tmp_path: Path) -> Non
         tmp_path / "stack.npz",
         parts,
     ]
-    results = [score(place, lists).result for place in places]
+    results = [score(place, lists, options=COARSE).result for place in places]
     assert results[0]["images"] == 3
     assert (results[0]["dataset"], results[0]["split"]) == ("SET", "val")
     assert all(result == results[0] for result in results)
@@ -102,7 +103,9 @@ def test_every_layout_gives_the_same_numbers(lists: Path, tmp_path: Path) -> Non
 
 def test_the_normalisation_of_raw_maps_is_the_users(lists: Path, tmp_path: Path) -> None:
     folder = write_singles(tmp_path / "raw", raw_maps())
-    found = score(folder, lists, options=ScoreOptions(normalisation="ivr")).result["metrics"]["MaxBoxAcc"][0]
+    found = score(folder, lists, options=replace(COARSE, normalisation="ivr")).result["metrics"]["MaxBoxAcc"][
+        0
+    ]
     assert found["normalisation"] == "ivr"
 
 
@@ -120,7 +123,7 @@ def test_a_wrong_map_is_named_and_the_policy_decides(lists: Path, tmp_path: Path
     folder = write_singles(tmp_path / "maps", raw_maps())
     np.save(folder / "a" / "two.jpg.npy", BROKEN[said])
     with pytest.raises(UserError, match=f"a/two.jpg.*{said}"):
-        score(folder, lists)
+        score(folder, lists, options=COARSE)
     assert_policies(folder, lists, "a/two.jpg")
 
 
@@ -129,21 +132,21 @@ def test_a_missing_map_a_cut_one_and_a_strange_one(lists: Path, tmp_path: Path) 
     whole = (folder / "a" / "one.jpg.npy").read_bytes()
     (folder / "a" / "one.jpg.npy").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(UserError, match=r"a/one.jpg.*unreadable"):
-        score(folder, lists)
+        score(folder, lists, options=COARSE)
     (folder / "a" / "one.jpg.npy").unlink()
     with pytest.raises(UserError, match=r"a/one.jpg.*missing"):
-        score(folder, lists)
+        score(folder, lists, options=COARSE)
     assert_policies(folder, lists, "a/one.jpg")
     np.save(folder / "a" / "one.jpg.npy", raw_maps()[0])
     np.save(folder / "a" / "stranger.npy", raw_maps()[0])
     with pytest.raises(UserError, match=r"a/stranger.*no image"):
-        score(folder, lists)
-    assert score(folder, lists, options=ScoreOptions(policy="skip")).result["images"] == 3
+        score(folder, lists, options=COARSE)
+    assert score(folder, lists, options=replace(COARSE, policy="skip")).result["images"] == 3
 
 
 def assert_policies(folder: Path, lists: Path, name: str) -> None:
     policies: tuple[Policy, ...] = ("skip", "zero")
-    skipped, zeroed = (score(folder, lists, options=ScoreOptions(policy=policy)) for policy in policies)
+    skipped, zeroed = (score(folder, lists, options=replace(COARSE, policy=policy)) for policy in policies)
     assert skipped.result["images"] == 2
     assert zeroed.result["images"] == 3
     for found in (skipped, zeroed):
@@ -156,7 +159,7 @@ def test_a_pickled_map_is_not_loaded(lists: Path, tmp_path: Path) -> None:
     folder = write_singles(tmp_path / "maps", raw_maps())
     np.save(folder / "a" / "one.jpg.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     with pytest.raises(UserError, match=r"a/one.jpg: .* found object of shape"):
-        score(folder, lists)
+        score(folder, lists, options=COARSE)
 
 
 def test_a_stack_with_too_few_ids_is_refused(lists: Path, tmp_path: Path) -> None:

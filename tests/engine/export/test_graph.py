@@ -33,7 +33,12 @@ def test_pixels_in_and_all_maps_out(tiny_run: Path, birds: Path) -> None:
         np.testing.assert_allclose(maps[:, label].numpy(), scored.raw_maps, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", METHODS)
+QUICK = ("cam", "rfga", "foreground")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in METHODS]
+)
 def test_every_method_is_recorded_for_any_batch(name: str) -> None:
     localizer = small_localizer(name)
     learn_by_passes(localizer.method)

@@ -22,7 +22,6 @@ from rfga.engine.thresholds.threshold import Threshold
 from rfga.types import Truth, UserError
 from tests.engine import tiny
 from tests.engine.toy import ToyDataset
-from tests.thin import some
 
 SETTINGS = {**tiny.SETTINGS, "method": "cam", "image_size": 48, "batch_size": 6, "seed": 5}
 
@@ -97,7 +96,8 @@ def test_maps_do_not_depend_on_the_class() -> None:
     assert ((found.maps > 0) & (found.maps < 1)).all()
 
 
-@pytest.mark.parametrize("masks", some([False, True]))
+@pytest.mark.slow
+@pytest.mark.parametrize("masks", [False, True])
 def test_it_learns_where_objects_are_from_val_alone(masks: bool, tmp_path: Path) -> None:
     toy = ToyDataset(per_split=24, masks=masks)
     settings = config(epochs=12, lr=0.05, new_lr_factor=2.0, output_stride=4)

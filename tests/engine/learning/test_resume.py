@@ -103,6 +103,7 @@ def test_randomness_of_a_method_is_taken_up_again(
     require_same_end(run, whole)
 
 
+@pytest.mark.slow  # killed in a copy of the test's own process it is quick: test_random_kills.py
 def test_process_killed_in_mid_epoch_goes_on(birds: Path, tiny_run: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     truth = ("--truth", str(birds / "val_boxes.json"))
@@ -137,7 +138,11 @@ def test_any_stop_at_any_step(
 @pytest.mark.parametrize(
     ("number", "sentence"),
     [
-        (signal.SIGINT, "stopped by the keyboard before the end: go on with --resume"),
+        pytest.param(
+            signal.SIGINT,
+            "stopped by the keyboard before the end: go on with --resume",
+            marks=pytest.mark.slow,
+        ),
         (
             signal.SIGTERM,
             "expected training to end, found it stopped by the system (SIGTERM): go on with --resume",
@@ -241,9 +246,10 @@ def test_other_data_are_refused(birds: Path, tmp_path: Path, monkeypatch: pytest
 
 @pytest.mark.parametrize("content", some([b"PK\x03\x04 half of one", b"", b"not a checkpoint"]))
 def test_damaged_checkpoint_is_told_with_the_remedy(
-    content: bytes, birds: Path, tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    content: bytes, birds: Path, tiny_run: Path, tmp_path: Path
 ) -> None:
-    run = stopped_run(birds, tmp_path / "run", STEPS_PER_EPOCH + 1, monkeypatch)
+    run = tiny.copied(tiny_run, tmp_path / "run")
+    RunFolder(run).reopen()
     path = run / "checkpoints" / "last.ckpt"
     path.write_bytes(content)
     with pytest.raises(
@@ -290,10 +296,9 @@ def test_starting_weights_need_not_be_there_any_more(
     require_same_end(late, whole)
 
 
-def test_what_a_kill_left_half_written_is_removed(
-    birds: Path, tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run = stopped_run(birds, tmp_path / "run", STEPS_PER_EPOCH + 1, monkeypatch)
+def test_what_a_kill_left_half_written_is_removed(birds: Path, tiny_run: Path, tmp_path: Path) -> None:
+    run = tiny.copied(tiny_run, tmp_path / "run")
+    (run / "model.safetensors").unlink()
     for folder in (run, run / "checkpoints"):
         (folder / f".{'0a' * 16}.tmp").write_bytes(b"half")
     tiny.train(birds, run, policy=tiny.RESUME)

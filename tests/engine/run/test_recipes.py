@@ -3,6 +3,8 @@ from __future__ import annotations
 import csv
 import subprocess
 import sys
+from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -31,16 +33,24 @@ SETS = {"cub": "CUB", "ilsvrc": "ILSVRC", "openimages30k": "OpenImages30k"}
 CELLS = [(data, backbone, method) for data in SETS for backbone in VARIANTS for method in BENCHMARK]
 OWN = "ilsvrc-resnet50-rfga"
 CLASSES = 5
+FAMILIES = [
+    *([f"{data}-{pair}" for data in SETS] for pair in map("-".join, product(VARIANTS, BENCHMARK))),
+    [OWN],
+]
+"""The recipes of one method on one network: no file is read before a test asks for it."""
+
+recipe_of = cache(read_recipe)
 
 
+@cache
 def settings(name: str) -> TrainConfig:
-    return TrainConfig.from_dict(read_recipe(name).train)
+    return TrainConfig.from_dict(recipe_of(name).train)
 
 
-def same_models() -> list[list[str]]:
-    """The recipes of each network that recipes build."""
+def same_models(names: list[str]) -> list[list[str]]:
+    """The recipes of each model that some of them build."""
     found: dict[str, list[str]] = {}
-    for name in recipe_names():
+    for name in names:
         config = settings(name)
         key = f"{config.method} {all_options(config)} {config.backbone} {config.output_stride}"
         found.setdefault(key, []).append(name)
@@ -54,7 +64,8 @@ def test_there_is_one_for_every_cell_of_the_literature() -> None:
 
 @pytest.mark.parametrize("name", recipe_names())
 def test_it_says_everything_and_repeats_no_default(name: str) -> None:
-    held, recipe = yaml.safe_load(recipe_text(name)), read_recipe(name)
+    text, recipe = recipe_text(name), recipe_of(name)
+    held = yaml.safe_load(text)
     config = settings(name)
     assert {"train", "data", "source"} <= held.keys() <= {"train", "data", "expected", "source"}
     assert recipe.name == name
@@ -67,8 +78,8 @@ def test_it_says_everything_and_repeats_no_default(name: str) -> None:
         key for key in recipe.train if key not in ("method", "backbone") and plain[key] == defaults[key]
     ]
     assert not unneeded, "a default that is repeated hides what differs"
-    assert len(recipe_text(name).splitlines()) <= 45
-    assert max(map(len, recipe_text(name).splitlines())) <= 125
+    assert len(text.splitlines()) <= 45
+    assert max(map(len, text.splitlines())) <= 125
 
 
 @pytest.mark.parametrize("cell", CELLS, ids="-".join)
@@ -96,7 +107,7 @@ def test_the_authors_own_recipe_of_the_flagship() -> None:
 @pytest.mark.parametrize("cell", CELLS, ids="-".join)
 def test_the_number_is_the_published_one(cell: tuple[str, str, str], shared: Path) -> None:
     data, backbone, method = cell
-    recipe = read_recipe("-".join(cell))
+    recipe = recipe_of("-".join(cell))
     with (shared / "published.csv").open(encoding="utf-8") as file:
         rows = [
             row
@@ -114,9 +125,14 @@ def test_the_number_is_the_published_one(cell: tuple[str, str, str], shared: Pat
     assert 0 < expected.tolerance_points <= 2
 
 
-@pytest.mark.parametrize("names", some(same_models()), ids=lambda names: names[0])
-def test_it_builds_a_narrow_model_with_the_layers_that_it_names(names: list[str]) -> None:
+@pytest.mark.parametrize("family", some(FAMILIES), ids=lambda names: names[0])
+def test_it_builds_a_narrow_model_with_the_layers_that_it_names(family: list[str]) -> None:
     """The recipe's network with a sixteenth of the channels."""
+    for names in same_models(family):
+        require_narrow_model(names)
+
+
+def require_narrow_model(names: list[str]) -> None:
     config = settings(names[0])
     options, stride = all_options(config), config.output_stride or 16
     network = target(BACKBONES, config.backbone)(output_stride=stride, width=1 / 16)
@@ -148,13 +164,14 @@ def assert_groups_of_the_benchmark(config: TrainConfig, fast: set[str], every: s
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [names[0] for names in same_models()])
-def test_it_builds_its_model_of_full_size(name: str) -> None:
-    config = TrainConfig.from_dict({**read_recipe(name).train, "weights": "none"})
-    method = build_method(config, num_classes=200)
-    assert len(parameter_groups(method, config)) == 2
-    weights = sum(p.numel() for p in method.parameters()) / 1e6
-    assert 15 < weights < 120
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda names: names[0])
+def test_it_builds_its_model_of_full_size(family: list[str]) -> None:
+    for name, *_ in same_models(family):
+        config = TrainConfig.from_dict({**recipe_of(name).train, "weights": "none"})
+        method = build_method(config, num_classes=200)
+        assert len(parameter_groups(method, config)) == 2
+        weights = sum(p.numel() for p in method.parameters()) / 1e6
+        assert 15 < weights < 120
 
 
 def test_unknown_names_and_broken_files(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import base64
 import io
 import math
 from dataclasses import replace
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 
 import numpy as np
@@ -47,9 +47,9 @@ def words(figure: Figure) -> list[Text]:
     return [text for text in found if text.get_text() and text.get_visible()]
 
 
-@pytest.mark.parametrize("size_hw", SIZES)
-@pytest.mark.parametrize("form", some([FORM, SOFTMAX]))
-def test_no_words_overlap_or_leave_the_sheet(size_hw: tuple[int, int], form: LayerForm) -> None:
+@pytest.mark.parametrize("sheet", some(product(SIZES, [FORM, SOFTMAX]), one_of=4))
+def test_no_words_overlap_or_leave_the_sheet(sheet: tuple[tuple[int, int], LayerForm]) -> None:
+    size_hw, form = sheet
     found = attention(size_hw, form, class_name="American bulldog", image_id="american_bulldog/_181.jpg")
     figure = attention_figure(photograph(size_hw, BOX[0]), found)
     figure.savefig(io.BytesIO(), format="png", dpi=figure.dpi)
@@ -102,6 +102,7 @@ def test_views_that_are_off_are_said_to_be() -> None:
     assert "$Y = X \\cdot (0.35 + 0.65\\,M)$" in said
 
 
+@pytest.mark.slow  # rfga attention draws both kinds of files: test_layer.py
 def test_picture_and_files(tmp_path: Path) -> None:
     found, image = attention((100, 160)), photograph((100, 160), BOX[0])
     picture = attention_picture(image, found, Truth((100, 160), boxes=BOX))

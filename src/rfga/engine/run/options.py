@@ -6,6 +6,7 @@ import importlib
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from docstring_parser import parse as parse_docstring
@@ -89,12 +90,10 @@ def typed_options(cls: type, given: Mapping[str, Any], kind: str = "option") -> 
         >>> typed_options(Thing, {"size": "5"})
         {'size': 5}
     """
-    valid = {option.name: option for option in options_of(cls)}
+    valid, parser = _understood(cls)
     if unknown := [str(name) for name in given if name not in valid]:
         names = f"one of {', '.join(valid)}" if valid else f"none, since there is no {kind}"
         raise UserError(f"expected as {kind} {names}, found {', '.join(unknown)}: correct or remove it")
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(cls, skip=set(inspect.signature(cls).parameters) - set(valid))
     spelled = {name: _spelled(value, valid[name]) for name, value in given.items()}
     # The parser takes None for "not given".
     lost = [name for name, value in spelled.items() if value is None and valid[name].default is not None]
@@ -106,6 +105,15 @@ def typed_options(cls: type, given: Mapping[str, Any], kind: str = "option") -> 
     for name in lost:
         raise UserError(f"expected {kind} {name} to be {valid[name].type}, found {given[name]!r}: correct it")
     return {name: typed[name] for name in given}
+
+
+@cache
+def _understood(cls: type) -> tuple[dict[str, Option], ArgumentParser]:
+    """The options of a class by name and what parses them: made once, since a training asks a dozen times."""
+    valid = {option.name: option for option in options_of(cls)}
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(cls, skip=set(inspect.signature(cls).parameters) - set(valid))
+    return valid, parser
 
 
 def _fits(parser: ArgumentParser, name: str, value: Any) -> bool:
