@@ -70,9 +70,7 @@ class Pass:
     zeros: Callable[[], Sums]  # the sums of no photograph
     add: Callable[[Sums, Batch], None]  # a batch to them, in place
     solve: Callable[[Sums], None]
-    judges_size: bool = (
-        False  # what it solves says how well the input's size suits: ``learned()["seed_error"]``
-    )
+    judges_size: bool = False  # once solved, maps tell whether the input is large enough
 
 
 class Method(nn.Module, ABC):

@@ -89,7 +89,7 @@ class Foreground(Method):
         self.seeding: Method = RidgeCAM(backbone, num_classes)
         self.reader: MapReader | None = None  # of the seeding method, instead of its own maps
         self.kind, self.rounds, self.tighten = discriminant, rounds, tighten
-        self.above, self.below = above, below
+        self.level, self.above, self.below = level, above, below
         self.seeds_from = "norm" if num_classes == 1 else seeds
         self._places = backbone.middle_places[:stages]
         self._widths = [backbone.channels[place] for place in self._places]
@@ -149,9 +149,9 @@ class Foreground(Method):
             labels = labels_or_top(found.logits, labels)
             values = self._values(stages, labels)
             if self.in_doubt:
-                agreed = self._agreed(values, found.maps, stages, images)
-                return ScoreMaps(found.logits, unit_range(self.outlined(agreed, images)), labels)
+                values = self._agreed(values, found.maps, stages, images)
         maps = self.outlined(values, images)
+        maps = 2 * unit_range(maps) - 1 if self.in_doubt else maps
         return ScoreMaps(found.logits, as_share(maps, self.levels[0]), labels)
 
     def _values(self, stages: Sequence[Tensor], labels: Tensor) -> Tensor:
@@ -293,6 +293,7 @@ class Foreground(Method):
         """Let maps be of the discriminants alone, or, where they are doubtful, of all signs together."""
         self.in_doubt = doubtful
         self.doubts.fill_(doubtful)
+        self.levels.fill_(0 if doubtful else self.level)  # of agreement, half of what it has at most
 
 
 def _named(sums: Sums, prefix: str = "") -> SeedSums:

@@ -45,11 +45,11 @@ def verdict_of(run: RunFolder, summary: Summary, boxes: Path) -> Verdict:
     doubt = learned.pop("doubt", None)
     if doubt is None and confidence < UNSURE_CONFIDENCE:
         doubt = f"the mean confidence of the boxes is {confidence:.2f} (sound: above {UNSURE_CONFIDENCE})"
-    sizes = metrics.get("sizes", {})
+    shrinking = metrics.get("shrinking")
     choices = {
         "image_size": run.read_config()[0].image_size,
         **learned,
-        **({"sizes": sizes} if sizes else {}),
+        **({} if shrinking is None else {"shrinking": shrinking}),
     }
     missing = summary.without_box
     if doubt is not None:

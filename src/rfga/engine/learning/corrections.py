@@ -99,8 +99,8 @@ def teach(method: Foreground, seen: Sequence[Seen], confidence: Confidence) -> T
     evidence, ious = teacher.judged(setting)
     if setting != teacher.plain:
         method.discriminants.copy_(teacher.solved(setting))
-        method.levels.fill_(setting.level)
         method.doubt(doubtful=False)  # boxes say what seeds could not
+        method.levels.fill_(setting.level)
     return Taught(
         setting=setting,
         photographs=len(teacher.seen),

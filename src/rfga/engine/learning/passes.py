@@ -19,6 +19,7 @@ from rfga.data.samples import few_of_each
 from rfga.data.transforms import SampleImages
 from rfga.engine.learning.corrections import learn_from_corrections
 from rfga.engine.learning.data import TrainingData, stamps_of
+from rfga.engine.learning.scale import FRACTIONS, LARGER, SHRINKS, level_at, seen_twice, shrinking, steadiest
 from rfga.engine.learning.sums_file import SumsFile
 from rfga.engine.localizing.confidence import CONFIDENCE_KEY, run_confidence
 from rfga.engine.run.config import TrainConfig
@@ -33,11 +34,9 @@ from rfga.methods.base import Batch, Method, Pass, Sums
 from rfga.methods.foreground import Foreground
 from rfga.types import Sample
 
-SIZES = (1.0, 1.5, 2.0)
-"""Times the image size: the input's scales among which a collection chooses."""
+ENLARGED = 2.0
+"""Times the image size: what a collection of small objects takes instead."""
 SAMPLE = 64  # photographs that the choice looks at
-CLEARLY = 0.9
-"""A larger input is taken where it misses so much of the seeds that the plain one does, or less."""
 SAVING_SHARE = 0.1  # of the time that may go into saving sums, where they are large
 
 
@@ -130,6 +129,7 @@ class Passes:
         try:
             while not self._all_looks(self._shelf()):
                 pass
+            self._settle_level()
         finally:
             if not self.runtime.features_gb:
                 rmtree(self.run.path / FEATURES, ignore_errors=True)
@@ -170,21 +170,33 @@ class Passes:
         self._solve(look)
 
     def _choose_size(self, passes: Sequence[Pass]) -> int:
-        """The input's side whose seeds are predicted best in photographs that are left out."""
+        """The input's side: twice the plain one where boxes shrink when photographs are seen larger."""
         base = self.config.image_size
-        few = few_of_each(self.samples, -(-SAMPLE // len(self.data.dataset.classes)))
-        errors: dict[int, float] = {}
-        for factor in SIZES:
-            size = self.method.backbone.layout.fitting(factor * base)
-            self._solve(Look(f"trying inputs of {size} pixels", passes, few, size))
-            errors[size] = self.method.learned()["seed_error"]
-        best = min(errors, key=lambda size: errors[size])
-        chosen = best if errors[best] <= CLEARLY * errors[base] else base
-        tried = ", ".join(f"{error:.2f} at {size}" for size, error in errors.items())
-        announcer(self.runtime.quiet)(f"seeds missed: {tried}; inputs of {chosen} pixels")
-        sizes = {str(size): error for size, error in errors.items()}
-        self.runtime.processes.agree(lambda: self.run.update_metrics(sizes=sizes))
+        few = self._few()
+        self._solve(Look(f"trying inputs of {base} pixels", passes, few, base))
+        plain, larger = seen_twice(self.method, self.data.dataset, few, base, FRACTIONS[:1])
+        times = shrinking(plain[:, 0], larger[:, 0])
+        fitting = self.method.backbone.layout.fitting
+        chosen = fitting(ENLARGED * base) if times >= SHRINKS else base
+        announcer(self.runtime.quiet)(
+            f"boxes of {base} pixels are {times:.2f} times as long as when seen {LARGER} times as large "
+            f"(sound: < {SHRINKS}); inputs of {chosen} pixels"
+        )
+        self.runtime.processes.agree(lambda: self.run.update_metrics(shrinking=times))
         return chosen
+
+    def _few(self) -> Sequence[Sample]:
+        shown = [sample for sample in self.samples if sample.label >= 0]
+        return few_of_each(shown, -(-SAMPLE // len(self.data.dataset.classes)))
+
+    def _settle_level(self) -> None:
+        """Where the objects are small, cut maps where boxes do not depend on the input's size."""
+        times = self.run.read_metrics().get("shrinking", 1.0)
+        if times < SHRINKS or not isinstance(self.method, Foreground):
+            return
+        boxes = seen_twice(self.method, self.data.dataset, self._few(), self.config.image_size, FRACTIONS)
+        fraction = FRACTIONS[steadiest(*boxes)]
+        self.method.levels.copy_(level_at(fraction, self.method.levels))
 
     def _solve(self, look: Look) -> None:
         """Gather the sums of all processes and solve."""

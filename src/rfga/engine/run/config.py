@@ -38,8 +38,8 @@ class TrainConfig:
         weights: imagenet, none, or a local safetensors or pth file.
         image_size: side in pixels of the square that the network sees.
         output_stride: pixels of the image per pixel of the score map; by default 16, or a transformer's own.
-        choose_size: a method that learns by passes chooses the side itself, among once, 1.5 times and twice
-            image_size, by how well seeds are predicted.
+        choose_size: a method that learns by passes chooses the side itself, once or twice
+            image_size: twice where boxes shrink when photographs are seen larger.
         normalisation: of score maps; auto is minmax, or none where a method's maps are shares already.
         train_per_class: train on that many photographs of each class at most, chosen by name; else on all.
         batch_size: photographs per step and device.
