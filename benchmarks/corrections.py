@@ -23,15 +23,18 @@ from torch import Tensor
 from rfga.data import open_dataset
 from rfga.data.transforms import Augmentation
 from rfga.data.truth.given import Given
-from rfga.engine.learning.corrections import Seen, see, teach
+from rfga.engine.learning.corrections import teach
 from rfga.engine.learning.data import Loaders, epoch_loader
 from rfga.engine.learning.few_shot import FewShotImages, FewShotNetwork
-from rfga.engine.learning.train import fit, train
+from rfga.engine.learning.fitting import fit
+from rfga.engine.learning.seen import Seen, see
+from rfga.engine.learning.train import train
 from rfga.engine.localizing.confidence import run_confidence
 from rfga.engine.localizing.confidence_fit import known_samples, true_boxes
 from rfga.engine.run.config import RunPolicy, TrainConfig
 from rfga.engine.run.folder import RunFolder
 from rfga.engine.run.model import build_on_backbone, normalised
+from rfga.engine.run.shelf import FEATURES, TEMPORARY_GB, Shelf
 from rfga.engine.runtime.machine import Runtime
 from rfga.geometry.box_evidence import box_evidence, find_boxes
 from rfga.geometry.boxes import iou
@@ -41,7 +44,7 @@ from rfga.nn.foreground import as_share
 from rfga.types import FloatArray
 
 COUNTS, CUT = (5, 10, 20, 50), 0.5
-CPU = Runtime(device="cpu", workers=0, quiet=True)
+CPU = Runtime(device="cpu", workers=0, features_gb=TEMPORARY_GB, quiet=True)
 
 
 class Collection:
@@ -60,7 +63,8 @@ class Collection:
         assert isinstance(method, Foreground)
         self.method, self.config, self.confidence = method, config, run_confidence({}, "none")
         pairs = [(sample, Given(true_boxes(truth))) for sample, truth in self.known]
-        self.seen = see(method, self.dataset, pairs, config.image_size)
+        shelf = Shelf(run.path / FEATURES, method.backbone, config.image_size, TEMPORARY_GB)
+        self.seen = see(method, self.dataset, pairs, config.image_size, shelf)
         self.solved, self.doubted = (method.discriminants.clone(), method.levels.clone()), method.in_doubt
         halves = [half_of(sample.image_id) for sample, _ in self.known]
         self.tune, self.report = (

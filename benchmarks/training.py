@@ -29,8 +29,8 @@ from PIL import Image
 
 from rfga.data import open_dataset
 from rfga.engine.learning.data import Loaders, TrainingData, data_loaders
+from rfga.engine.learning.fitting import fit
 from rfga.engine.learning.module import TrainingModule
-from rfga.engine.learning.train import fit
 from rfga.engine.run.config import TrainConfig
 from rfga.engine.run.model import build_method, normalised
 from rfga.engine.runtime.devices import pick_device, pick_workers

@@ -242,7 +242,7 @@ def test_every_reader_of_pickles_in_the_package_is_known() -> None:
     assert {name: words for name, words in held.items() if words} == {
         "backbones/weights.py": ["torch.load("],  # with weights_only=True, as the tests above show
         "engine/learning/resume.py": ["torch.load("],
-        "engine/learning/train.py": ["ckpt_path="],
+        "engine/learning/fitting.py": ["ckpt_path="],
     }
 
 

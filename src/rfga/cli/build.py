@@ -11,6 +11,7 @@ from rfga.cli.grammar.help import METHOD, MOST_USED, WRITTEN, into
 from rfga.cli.printing import print_summary, print_table, say, tell, warn
 from rfga.engine.localizing.options import LocalizeOptions
 from rfga.engine.run.config import METHOD_NAMES
+from rfga.engine.runtime.machine import Runtime
 from rfga.output.export.formats import FORMATS
 
 LISTED = 10  # of photographs that failed
@@ -60,6 +61,7 @@ def add(command: ArgumentParser) -> None:
     flags.add_set(command)
     flags.add_settings(command, without=("method",))
     flags.add_runtime(command)
+    flags.add_options(command, Runtime, only=("features_gb",), defaults={"features_gb": 4.0})
 
 
 def run(values: dict[str, Any], explicit: set[str]) -> None:

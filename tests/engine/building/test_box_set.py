@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from torch import Tensor
 
+from rfga.backbones.base import Backbone
 from rfga.cli import main
 from rfga.data import open_dataset
 from rfga.engine.building.box_set import photographs_of
 from rfga.engine.learning.passes import Passes
+from rfga.engine.localizing.stream import CPU_BATCH
 from rfga.engine.run.folder import RunFolder
 from rfga.files import claimed, held_in
 from rfga.types import UserError
@@ -269,3 +272,43 @@ def test_boxes_by_a_person_are_learned_from_and_stay(
     assert metrics(tmp_path / "out/run")["learned"]["corrections"]["photographs"] == 1
     summary = json.loads((tmp_path / "out/boxes/summary.json").read_text())
     assert (summary["reviewed"], summary["done"], summary["nothing_found"]) == (1, 24, [])
+
+
+def test_a_rebuild_asks_the_network_of_changed_photographs_alone_and_finds_the_same_boxes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saw: list[int] = []
+    forward = Backbone.forward
+
+    def counting(self: Backbone, images: Tensor, *rest: Any) -> Tensor:
+        known = [watch for watch in self._watches.values() if watch.images is images]
+        saw.extend([] if known else [len(images)])
+        return forward(self, images, *rest)
+
+    monkeypatch.setattr(Backbone, "forward", counting)
+    photographs, out = write_photographs(tmp_path / "photographs", ("train", "val")), tmp_path / "out"
+    truth = write_corrections(tmp_path / "corrected.json", {"val/red/3.png": [[3.0, 4.0, 50.0, 20.0]]})
+    command = ["build", str(photographs), *SOLVED, "--image-size", "64", "--out"]
+    assert main([*command, str(out)]) == 0
+    assert len(list((out / "run/features").rglob("*.safetensors"))) == 24
+    saw.clear()
+    assert main([*command, str(out), "--truth", str(truth)]) == 0
+    assert not sum(saw)
+
+    assert len(boxes_of(out)) == 24
+
+    for name in ("train/green/1.png", "val/green/1.png"):
+        Image.open(photographs / name).transpose(Image.Transpose.ROTATE_180).save(photographs / name)
+    write_corrections(truth, {"val/red/3.png": [[2.0, 4.0, 50.0, 20.0]], "train/red/0.png": []})
+    assert main([*command, str(out), "--truth", str(truth)]) == 0
+    assert sum(saw) == 12 + CPU_BATCH, "those of its batch, to learn from and to box"
+
+    plain = tmp_path / "plain"  # built anew, from nothing that was kept
+    assert main([*command, str(plain), "--truth", str(truth), "--features-gb", "0"]) == 0
+    assert not (plain / "run/features").exists()
+    found, expected = boxes_of(out), boxes_of(plain)
+    assert found.keys() == expected.keys()
+    for name, boxes in expected.items():
+        for one, other in zip(found[name], boxes, strict=True):
+            assert one["bbox"] == pytest.approx(other["bbox"], abs=1e-6)
+            assert one["score"] == pytest.approx(other["score"], abs=1e-6)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from rfga.backbones.layout import Watch
+from rfga.backbones.base import Backbone
 from rfga.engine.learning import passes
-from rfga.engine.learning.shelf import Shelf
 from rfga.engine.learning.sums_file import SumsFile
 from rfga.engine.localizing.localizer import Localizer
+from rfga.engine.run.shelf import FEATURES
 from rfga.methods import BY_PASSES
 from rfga.types import UserError
 from tests.engine import tiny
@@ -122,22 +120,23 @@ def test_damaged_sums_are_gathered_anew(few: Path, solved: Path, tmp_path: Path,
 def test_what_the_network_gave_is_kept_for_the_next_look_and_changes_nothing(
     few: Path, solved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recalled: list[int] = []
-    recall = Shelf.recall
+    saw: list[int] = []
+    forward = Backbone.forward
 
-    def counting(self: Shelf, memory: Watch, images: Tensor, positions: Sequence[int]) -> None:
-        recalled.extend(positions)
-        recall(self, memory, images, positions)
+    def counting(self: Backbone, images: Tensor, *rest: Any) -> Tensor:
+        known = [watch for watch in self._watches.values() if watch.images is images]
+        saw.extend([] if known else [len(images)])
+        return forward(self, images, *rest)
 
-    monkeypatch.setattr(Shelf, "recall", counting)
+    monkeypatch.setattr(Backbone, "forward", counting)
     with_shelf = tiny.train(few, tmp_path / "with", **SETTINGS)
-    assert recalled == [*range(8), *range(8)], "the second and the third look"
-    monkeypatch.setattr(passes, "Shelf", partial(Shelf, limit_bytes=0))
+    assert sum(saw) == 8, "in the first look alone"
+    monkeypatch.setattr(passes, "TEMPORARY_GB", 1e-9)
     without = tiny.train(few, tmp_path / "without", **SETTINGS)
-    assert len(recalled) == 16, "no more than before"
+    assert sum(saw) >= 8 + 2 * 8, "and in each where there is no room"
     for run in (with_shelf, without):
         require_close(run, solved)
-        assert not list(run.rglob("shelf*")), "nothing of it stays"
+        assert not (run / FEATURES).exists(), "nothing of it stays"
 
 
 def test_sums_of_other_shapes_count_for_nothing(tmp_path: Path) -> None:

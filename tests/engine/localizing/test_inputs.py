@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,8 @@ from PIL import Image
 
 from rfga.data.folder import FolderDataset
 from rfga.data.images import read_image
-from rfga.engine.localizing.inputs import Photograph, find_photographs, input_notes
+from rfga.data.truth.given import NOTHING_HERE
+from rfga.engine.localizing.inputs import Photograph, find_photographs, input_notes, of_one_file
 from rfga.engine.localizing.labels import choose_labels, read_labels
 from rfga.types import UserError
 
@@ -64,6 +66,19 @@ def test_photograph_named_twice_counts_once(folder: Path) -> None:
     assert len(found([folder, photograph, folder / "dog" / ".." / "cat"])) == 4
     (folder / "dog" / "a.png").symlink_to(photograph)
     assert len(found([folder])) == 5  # a link in another class folder is a photograph of that class
+
+
+def test_photographs_that_links_put_into_several_classes_are_of_one_file(folder: Path) -> None:
+    for link in ("dog/a.png", "dog/deep/a.png", "other/a.png"):
+        (folder / link).symlink_to(folder / "cat/a.png")
+    (folder / "cat/b.png").symlink_to(folder / "dog/deep/b.JPG")
+    photographs = find_photographs([folder], CLASSES)
+    assert of_one_file(photographs) == {"dog/deep/b.JPG": "cat/b.png"}, "the other one is in dog twice"
+    (folder / "dog/deep/a.png").unlink()
+    photographs = find_photographs([folder], CLASSES)
+    assert of_one_file(photographs) == {"dog/deep/b.JPG": "cat/b.png", "dog/a.png": "cat/a.png"}
+    looked_at = [replace(photographs[0], given=NOTHING_HERE), *photographs[1:]]
+    assert of_one_file(looked_at) == {"dog/deep/b.JPG": "cat/b.png"}
 
 
 def test_two_photographs_of_one_name(folder: Path) -> None:

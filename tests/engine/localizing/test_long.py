@@ -19,6 +19,7 @@ from PIL import Image
 
 from rfga.cli import main
 from rfga.data.images import read_image
+from rfga.engine.localizing import reading as localize_reading
 from rfga.engine.localizing import stream as localize_stream
 from rfga.engine.localizing.inputs import find_photographs
 from rfga.engine.localizing.journal import Summary
@@ -194,7 +195,7 @@ def test_process_that_dies_is_explained_and_the_run_goes_on(
             os.kill(os.getpid(), signal.SIGKILL)
         return plain(path)
 
-    monkeypatch.setattr(localize_stream, "read_image", dying)
+    monkeypatch.setattr(localize_reading, "read_image", dying)
     reading = Runtime(device="cpu", workers=1, quiet=True)
     with pytest.raises(UserError, match=r"stay alive, found that one was ended .* go on with --resume"):
         done(localizer, [birds / "val"], out, runtime=reading)
@@ -226,7 +227,7 @@ def test_networks_run_side_by_side(
 def test_photographs_are_read_while_others_are_in_the_network(
     localizer: Localizer, birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    score, read = Localizer.score, localize_stream.read_batch
+    score, read = Localizer.score, localize_reading.read_batch
     second = threading.Event()
     batches: list[object] = []
 

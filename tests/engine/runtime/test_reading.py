@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 from rfga.cli import main
 from rfga.data.base import Dataset
 from rfga.data.unreadable import UnreadableError
-from rfga.engine.learning import train
+from rfga.engine.learning import fitting
 from rfga.engine.learning.resume import read_checkpoint
 from rfga.engine.localizing.localizer import Localizer
 from rfga.engine.runtime.reading import reading_explained
@@ -126,13 +126,13 @@ def test_photographs_that_vanish_when_training_has_ended(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     data, run = tiny.copied(few, tmp_path / "data"), tmp_path / "run"
-    plain = train.fit
+    plain = fitting.fit
 
     def fit(*arguments: Any) -> None:
         plain(*arguments)
         folder_goes(data)
 
-    monkeypatch.setattr(train, "fit", fit)
+    monkeypatch.setattr(fitting, "fit", fit)
     assert (
         main([*training(data, run).arguments, "--quiet"]) == 1
     )  # a threshold from fewer would be another one

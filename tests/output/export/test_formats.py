@@ -75,6 +75,20 @@ def test_coco_of_nothing_is_still_valid(tmp_path: Path) -> None:
     assert (content["images"], content["annotations"], len(content["categories"])) == ([], [], 2)
 
 
+def test_coco_of_a_photograph_of_two_classes_is_one_image_with_a_box_of_each(tmp_path: Path) -> None:
+    found = [
+        prediction("cat/a.jpg", [[1.0, 2.0, 30.0, 40.0]]),
+        FOUND[1],
+        prediction("dog/a.jpg", [[5.0, 2.0, 50.0, 40.0]], label=1),
+        prediction("dog/b.jpg", [[6.0, 2.0, 50.0, 40.0]], label=1),
+    ]
+    content = json.loads(write_coco(found, CLASSES, tmp_path, {"dog/a.jpg": "cat/a.jpg"}).read_text())
+    names = [(image["id"], image["file_name"]) for image in content["images"]]
+    assert names == [(1, "cat/a.jpg"), (2, FOUND[1].image_id), (3, "dog/b.jpg")]
+    boxes = [(held["id"], held["image_id"], held["category_id"]) for held in content["annotations"]]
+    assert boxes == [(1, 1, 1), (2, 2, 2), (3, 1, 2), (4, 3, 2)]
+
+
 def test_csv_has_a_line_for_each_box(tmp_path: Path) -> None:
     path = write_csv(iter(FOUND), CLASSES, tmp_path)
     with path.open(encoding="utf-8", newline="") as stream:

@@ -17,8 +17,9 @@ from rfga.engine.benchmark.cells import guarded, reported, trained_seconds, vali
 from rfga.engine.benchmark.schedule import Outcome
 from rfga.engine.learning.data import Loaders, checked_samples, epoch_loader
 from rfga.engine.learning.feature_store import FeatureStore
+from rfga.engine.learning.fitting import fit
 from rfga.engine.learning.frozen_features import FeatureImages, open_features
-from rfga.engine.learning.train import fit, train
+from rfga.engine.learning.train import train
 from rfga.engine.localizing.localizer import Localizer
 from rfga.engine.run.config import RunPolicy, TrainConfig
 from rfga.engine.run.folder import RunFolder

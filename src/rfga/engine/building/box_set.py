@@ -37,6 +37,7 @@ from rfga.engine.localizing.review_sheet import REVIEW_NAME
 from rfga.engine.localizing.witness import load_witness
 from rfga.engine.run.config import RunPolicy, TrainConfig
 from rfga.engine.run.folder import RunFolder
+from rfga.engine.run.shelf import FEATURES, Shelf
 from rfga.engine.runtime.devices import pick_device
 from rfga.engine.runtime.machine import Runtime
 from rfga.engine.runtime.progress import Stopwatch, announcer
@@ -172,7 +173,7 @@ def _build(command: BuildCommand, dataset: Dataset, names: Sequence[str], runtim
     )
     watch.stop("learn")
     photographs = photographs_of(dataset, command.data)
-    localizer = Localizer.load(run, device=runtime.device)
+    localizer = with_shelf(Localizer.load(run, device=runtime.device), RunFolder(run), photographs, runtime)
     if localizer.threshold.source == FIXED:
         labels = choose_labels(photographs, "folder", localizer.classes).indices
         localizer = estimated_for(localizer, photographs, labels, runtime, boxes if policy.resume else None)
@@ -197,6 +198,22 @@ def _build(command: BuildCommand, dataset: Dataset, names: Sequence[str], runtim
     )
     write_json(command.out / "build.json", built.as_json())
     return built
+
+
+def with_shelf(
+    localizer: Localizer, run: RunFolder, photographs: Sequence[Photograph], runtime: Runtime
+) -> Localizer:
+    """A model that takes from one build to the next what its network gave, where that does not learn."""
+    if not runtime.features_gb or localizer.method.has_epochs:
+        return localizer
+    network, size = localizer.method.backbone, localizer.config.image_size
+    shelf = Shelf(run.path / FEATURES, network, size, runtime.features_gb)
+    shelf.keep_only([photograph.path for photograph in photographs])
+    announcer(runtime.quiet)(
+        f"what the network gives is kept for the next build in {run.path / FEATURES}, "
+        f"{runtime.features_gb:g} GB at most (--features-gb)"
+    )
+    return localizer.with_shelf(shelf)
 
 
 def boxes_policy(boxes: Path, settings: Mapping[str, Any], policy: RunPolicy) -> RunPolicy:

@@ -11,15 +11,13 @@ from typing import Any
 from rfga.data import open_dataset
 from rfga.data.base import Dataset
 from rfga.data.folder import FolderDataset
-from rfga.engine.evaluating.command import evaluate_and_record, measured
 from rfga.engine.evaluating.options import EvaluateCommand
-from rfga.engine.evaluating.report import write_run_report
 from rfga.engine.learning.data import corrections_fingerprint
 from rfga.engine.learning.train import train
 from rfga.engine.run.config import RunPolicy, TrainConfig
 from rfga.engine.run.folder import RunFolder
 from rfga.engine.run.options import groups_of
-from rfga.engine.run.recipe_result import followed_recipe, recipe_record
+from rfga.engine.run.recipe_result import followed_recipe, measured, recipe_record
 from rfga.engine.run.recipes import read_recipe
 from rfga.engine.runtime.joining import joined
 from rfga.engine.runtime.machine import Runtime
@@ -167,9 +165,10 @@ def _train_in(
     dataset = open_dataset(command.data, truth, class_name=command.class_name, background=names)
     require_background(dataset, command.background)
     take_corrections(dataset, command.corrected)
-    if goes_on and run.is_finished and learns_from_boxes(config) and _other_corrections(run, dataset):
-        runtime.processes.agree(run.reopen)
     was_finished = goes_on and run.is_finished
+    corrected = was_finished and learns_from_boxes(config) and _other_corrections(run, dataset)
+    if corrected:
+        runtime.processes.agree(run.reopen)
     source: dict[str, Any] = {"source": command.data, "truth": None if truth is None else str(truth)}
     if dataset.background("train"):
         source["background"] = list(names)
@@ -191,13 +190,27 @@ def _train_in(
         loggers=command.loggers,
     )
     splits = [split for split in _splits_to_measure(run, dataset) if dataset.samples(split)]
+    # Of classes, which is all that is measured where no box is known, boxes by a person change nothing.
+    known = [split for split in splits if was_finished and not (corrected and dataset.has_truth(split))]
+    _measure(run, dataset, splits, [split for split in known if split in measured(run)], runtime)
+    found: dict[str, Any] | None = measured(run).get("val")
+    return found
+
+
+def _measure(
+    run: RunFolder, dataset: Dataset, splits: Sequence[str], done: Sequence[str], runtime: Runtime
+) -> None:
+    if splits and set(splits) == set(done):
+        return
+    # Metrics take seconds to be imported.
+    from rfga.engine.evaluating.command import evaluate_and_record
+    from rfga.engine.evaluating.report import write_run_report
+
     for split in splits:
-        if not (was_finished and split in measured(run)):
+        if split not in done:
             evaluate_and_record(run, dataset, EvaluateCommand(split=split), runtime)
     if not splits and runtime.processes.first:
         write_run_report(run, None)
-    found: dict[str, Any] | None = measured(run).get("val")
-    return found
 
 
 def _splits_to_measure(run: RunFolder, dataset: Dataset) -> list[str]:

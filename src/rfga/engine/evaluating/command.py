@@ -15,7 +15,7 @@ from rfga.engine.localizing.confidence_fit import calibrate_run
 from rfga.engine.localizing.estimate import ensure_estimate
 from rfga.engine.localizing.localizer import Localizer
 from rfga.engine.run.folder import RunFolder
-from rfga.engine.run.recipe_result import compare, followed_recipe
+from rfga.engine.run.recipe_result import compare, followed_recipe, measured
 from rfga.engine.runtime.joining import joined
 from rfga.engine.runtime.machine import Runtime
 from rfga.engine.thresholds.threshold import parse_threshold, threshold_sources
@@ -80,9 +80,3 @@ def recipe_line(run: Path, split: str | None = None) -> str | None:
         return None
     result = measured(folder).get(recipe.expected.split)
     return None if result is None else compare(recipe, result)
-
-
-def measured(run: RunFolder) -> dict[str, Any]:
-    """The numbers of each split that was evaluated."""
-    found: dict[str, Any] = run.read_metrics().get("evaluations", {})
-    return found

@@ -15,18 +15,18 @@ import torch
 from torch import Tensor
 
 from rfga.data.base import Dataset
-from rfga.data.spelling import class_key
-from rfga.data.transforms import eval_transform
 from rfga.data.truth.given import Given
+from rfga.engine.learning.seen import Seen, see
 from rfga.engine.localizing.confidence import Confidence, recalibrated
 from rfga.engine.run.model import normalised
+from rfga.engine.run.shelf import Shelf
 from rfga.geometry.box_evidence import EVIDENCE, box_evidence, find_boxes
-from rfga.geometry.boxes import iou, scale_boxes
+from rfga.geometry.boxes import iou
 from rfga.geometry.maps import EVAL_SIZE_HW, resize_maps
 from rfga.methods.foreground import Foreground
 from rfga.nn.foreground import SeedSums, as_share
-from rfga.nn.outlines import Outlined, box_sums, inside_boxes, taught
-from rfga.types import FloatArray, Sample, UserError
+from rfga.nn.outlines import box_sums, taught
+from rfga.types import FloatArray, Sample
 
 MOST, MOST_JUDGED = 300, 60
 """Photographs that are learned from, and that settings are chosen on, at most: evenly spread."""
@@ -51,16 +51,6 @@ class Setting(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
-    """A corrected photograph as the network sees it."""
-
-    pixels: Tensor  # (3, S, S) uint8
-    outlined: Outlined
-    grid_hw: tuple[int, int]  # of the places
-    boxes: FloatArray  # (n, 4) true ones, in pixels of a map of EVAL_SIZE_HW
-
-
-@dataclass(frozen=True, eq=False)
 class Taught:
     """What came of it."""
 
@@ -82,6 +72,7 @@ def learn_from_corrections(
     corrections: Sequence[tuple[Sample, Given]],
     image_size: int,
     confidence: Confidence,
+    shelf: Shelf,
 ) -> Taught:
     """Teach a foreground that has just been solved, in place.
 
@@ -91,12 +82,13 @@ def learn_from_corrections(
         corrections: photographs with their boxes.
         image_size: side of the network's square.
         confidence: to be calibrated.
+        shelf: of what the network gave already.
 
     Raises:
         UserError: none of the photographs can be read.
     """
     step = -(-len(corrections) // MOST)
-    return teach(method, see(method, dataset, corrections[::step], image_size), confidence)
+    return teach(method, see(method, dataset, corrections[::step], image_size, shelf), confidence)
 
 
 @torch.no_grad()
@@ -265,35 +257,3 @@ def soft_right(ious: FloatArray) -> FloatArray:
 
 def _share(values: FloatArray, level: float) -> FloatArray:
     return as_share(torch.from_numpy(values), torch.tensor(level, dtype=torch.float64)).numpy()
-
-
-@torch.no_grad()
-def see(
-    method: Foreground, dataset: Dataset, corrections: Sequence[tuple[Sample, Given]], image_size: int
-) -> list[Seen]:
-    """Corrected photographs as the network sees them, but for those that cannot be read.
-
-    Raises:
-        UserError: none of them can.
-    """
-    seen: list[Seen] = []
-    index = {class_key(name): label for label, name in enumerate(dataset.classes)}
-    device = method.means.device
-    for sample, given in corrections:
-        try:
-            image = dataset.image(sample)
-        except UserError:
-            continue  # what cannot be read is told where photographs are looked at
-        pixels = eval_transform(image, image_size)
-        vectors, grid_hw = method.places(normalised(pixels[None].to(device), method.backbone))
-        fractions = torch.from_numpy(given.boxes / np.array([image.width, image.height] * 2))
-        named = [index[class_key(name)] for name in given.classes if class_key(name) in index]
-        label = -1 if given.is_empty else next(iter(named), sample.label)
-        outlined = Outlined(vectors[0].float().cpu(), inside_boxes(fractions, grid_hw), label)
-        boxes = scale_boxes(given.boxes, (image.height, image.width), EVAL_SIZE_HW)
-        seen.append(Seen(pixels, outlined, grid_hw, boxes))
-    if not seen:
-        raise UserError(
-            f"expected corrected photographs that can be read, found none of {len(corrections)}: replace them"
-        )
-    return seen

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -37,6 +38,7 @@ class TrainingData:
     train: Sequence[Sample]
     val: Sequence[Sample]
     skipped: tuple[tuple[str, str], ...]  # image id, reason
+    looked_at: Mapping[str, str] = field(default_factory=dict)  # split -> `stamps_of` what was found readable
     background: Sequence[Sample] = ()  # to learn from as well, without any object
     corrections: Sequence[tuple[Sample, Given]] = ()  # with their boxes by a person, of any split
 
@@ -48,12 +50,17 @@ class TrainingData:
             "val_photographs": len(self.val),
             **({"background_photographs": len(self.background)} if self.background else {}),
             **({"corrections": corrections_fingerprint(self.corrections)} if self.corrections else {}),
+            "looked_at": dict(self.looked_at),
             "skipped": [{"image": name, "reason": reason} for name, reason in self.skipped],
         }
 
 
 def read_training_data(
-    dataset: Dataset, runtime: Runtime, train_per_class: int | None = None, least_classes: int = 2
+    dataset: Dataset,
+    runtime: Runtime,
+    train_per_class: int | None = None,
+    least_classes: int = 2,
+    before: Mapping[str, Any] | None = None,
 ) -> TrainingData:
     """Look at every photograph once, and leave out those that cannot be read.
 
@@ -62,15 +69,20 @@ def read_training_data(
         runtime: output.
         train_per_class: keep that many to train on of each class at most.
         least_classes: that the method can learn from.
+        before: the record of an earlier look; photographs that are as they were are not looked at again.
 
     Raises:
         UserError: nothing to train on, fewer classes, or more than a tenth unreadable.
     """
     require_trainable(dataset, least_classes)
     kept: dict[str, Sequence[Sample]] = {}
+    looked_at: dict[str, str] = {}
     skipped: list[tuple[str, str]] = []
     for split in ("train", "val"):
-        kept[split], unreadable = checked_samples(dataset, split, runtime)
+        looked_at[split] = stamps_of(dataset.samples(split))
+        kept[split], unreadable = checked_samples(
+            dataset, split, runtime, _found_before(before, looked_at, split)
+        )
         skipped += [(f"{split}/{name}", reason) for name, reason in unreadable]
     say = announcer(runtime.quiet)
     for note in dataset.notes:
@@ -87,7 +99,30 @@ def read_training_data(
     if train_per_class is not None:
         kept["train"] = few_of_each(kept["train"], train_per_class)
     background = readable_background(dataset, runtime)
-    return TrainingData(dataset, kept["train"], kept["val"], tuple(skipped), background, dataset.corrections)
+    return TrainingData(
+        dataset, kept["train"], kept["val"], tuple(skipped), looked_at, background, dataset.corrections
+    )
+
+
+def stamps_of(samples: Sequence[Sample]) -> str:
+    """The same for the same photographs by name, as long as none of their files was written to."""
+    digest = hashlib.blake2b(digest_size=16)
+    for sample in samples:
+        with suppress(OSError):
+            held = sample.path.stat()
+            stamp = f"{sample.image_id}\n{held.st_size}\n{held.st_mtime_ns}\n"
+            digest.update(stamp.encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+def _found_before(
+    before: Mapping[str, Any] | None, now: Mapping[str, str], split: str
+) -> list[tuple[str, str]] | None:
+    """What could not be read of a split at an earlier look, if that was of the same files."""
+    if before is None or (before.get("looked_at") or {}).get(split) != now[split]:
+        return None
+    found = [(item["image"], item["reason"]) for item in before.get("skipped", [])]
+    return [(name.removeprefix(f"{split}/"), why) for name, why in found if name.startswith(f"{split}/")]
 
 
 def corrections_fingerprint(corrections: Sequence[tuple[Sample, Given]]) -> str:
@@ -123,11 +158,12 @@ def readable_background(dataset: Dataset, runtime: Runtime) -> Sequence[Sample]:
 
 
 def checked_samples(
-    dataset: Dataset, split: str, runtime: Runtime
+    dataset: Dataset, split: str, runtime: Runtime, known: list[tuple[str, str]] | None = None
 ) -> tuple[Sequence[Sample], list[tuple[str, str]]]:
     """The samples of a split that can be read, and the others by image id with the reason.
 
-    Of several processes the first looks, so that all leave out the same.
+    Of several processes the first looks, so that all leave out the same. ``known`` are the others, where an
+    earlier look has found them.
 
     Raises:
         UserError: more than a tenth is unreadable, or another process has other photographs.
@@ -139,6 +175,8 @@ def checked_samples(
         return samples, []
 
     def look() -> list[tuple[str, str]]:
+        if known is not None:
+            return known
         with Meter(f"looking at the photographs of {split}", len(samples), quiet=runtime.quiet) as meter:
             _, found = readable_samples(dataset, split, progress=lambda done, total: meter.advance(1))
         return [(sample.image_id, reason) for sample, reason in found]

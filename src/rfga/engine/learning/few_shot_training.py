@@ -17,8 +17,8 @@ from rfga.engine.learning.data import (
     probe_photographs,
 )
 from rfga.engine.learning.few_shot import FewShotImages, FewShotNetwork
+from rfga.engine.learning.fitting import fit
 from rfga.engine.learning.resume import read_checkpoint
-from rfga.engine.learning.train import fit
 from rfga.engine.run.config import TrainConfig
 from rfga.engine.run.folder import RunFolder
 from rfga.engine.run.model import build_on_backbone

@@ -6,8 +6,9 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
-from itertools import takewhile
+from itertools import groupby, zip_longest
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import torch
@@ -17,13 +18,13 @@ from torch.utils.data import DataLoader
 from rfga.data.samples import few_of_each
 from rfga.data.transforms import SampleImages
 from rfga.engine.learning.corrections import learn_from_corrections
-from rfga.engine.learning.data import TrainingData
-from rfga.engine.learning.shelf import Shelf
+from rfga.engine.learning.data import TrainingData, stamps_of
 from rfga.engine.learning.sums_file import SumsFile
 from rfga.engine.localizing.confidence import CONFIDENCE_KEY, run_confidence
 from rfga.engine.run.config import TrainConfig
 from rfga.engine.run.folder import RunFolder
 from rfga.engine.run.model import normalised
+from rfga.engine.run.shelf import FEATURES, TEMPORARY_GB, Held, Shelf
 from rfga.engine.runtime.devices import pick_device, pick_workers
 from rfga.engine.runtime.machine import Runtime
 from rfga.engine.runtime.progress import Meter, announcer
@@ -50,6 +51,17 @@ class Look:
     image_size: int
     file: SumsFile | None = None  # where the sums are kept, so that a killed look goes on
     shelf: Shelf | None = None  # where what the network gives is kept for the next look
+
+    def found(self, positions: Sequence[int]) -> Held | None:
+        """What is known of a batch."""
+        return None if self.shelf is None else self.shelf.find(self._paths(positions))
+
+    def knows(self, positions: Sequence[int]) -> bool:
+        """Whether the network need not see a batch."""
+        return self.shelf is not None and self.shelf.knows(self._paths(positions))
+
+    def _paths(self, positions: Sequence[int]) -> list[Path]:
+        return [self.samples[place].path for place in positions]
 
 
 def learn_by_passes(
@@ -88,7 +100,8 @@ def _correct(
     """Learn from a person's boxes: what is known of it, for the run's metrics."""
     how = config.normalisation
     plain = run_confidence({}, how)
-    found = learn_from_corrections(method, data.dataset, data.corrections, config.image_size, plain)
+    shelf = Shelf(run.path / FEATURES, method.backbone, config.image_size, runtime.features_gb)
+    found = learn_from_corrections(method, data.dataset, data.corrections, config.image_size, plain, shelf)
     announcer(runtime.quiet)(
         f"learned from {found.photographs} corrected photographs; of {found.judged} left out one at a time, "
         f"{found.right} have a right box (IoU 0.5)"
@@ -114,13 +127,17 @@ class Passes:
     @torch.no_grad()
     def learn(self) -> TrainConfig:
         """Look at the collection until all is solved; see ``learn_by_passes``."""
-        shelf = Shelf(self._beside(f"shelf-{self.runtime.processes.rank}.bin"), len(self.samples))
         try:
-            while not self._all_looks(shelf):
-                shelf.remove()
+            while not self._all_looks(self._shelf()):
+                pass
         finally:
-            shelf.remove()
+            if not self.runtime.features_gb:
+                rmtree(self.run.path / FEATURES, ignore_errors=True)
         return self.config
+
+    def _shelf(self) -> Shelf:
+        limit_gb = (self.runtime.features_gb or TEMPORARY_GB) / self.runtime.processes.world
+        return Shelf(self.run.path / FEATURES, self.method.backbone, self.config.image_size, limit_gb)
 
     def _all_looks(self, shelf: Shelf) -> bool:
         """False where the collection has chosen another size on the way: it is looked at anew."""
@@ -146,7 +163,7 @@ class Passes:
     def _look(self, index: int, passes: Sequence[Pass], shelf: Shelf | None) -> None:
         config, processes = self.config, self.runtime.processes
         name = f"look-{index}-{config.image_size}-{processes.rank}.safetensors"
-        file = SumsFile(self._beside(name))
+        file = SumsFile(self._beside(name), stamps_of(self.samples))
         total = len(self.method.passes())
         name = f"look {index + 1} of {total}"
         look = Look(name, passes, self.samples, config.image_size, file, shelf)
@@ -189,36 +206,33 @@ class Passes:
         saver = _Saver(look.file)
         with Meter(look.name, len(look.samples), quiet=self.runtime.quiet) as meter:
             meter.advance(done * processes.world)
-            for pixels, positions in self._pixels(look, own[done:]):
-                batch = self._batch(look, pixels, positions)
-                with self.method.backbone.remembering() as memory:
-                    places = [position // processes.world for position in positions]
-                    known = look.shelf is not None and all(place in look.shelf for place in places)
-                    if look.shelf and known:
-                        look.shelf.recall(memory, batch.images, places)
+            for held, pixels, positions in self._pixels(look, own[done:]):
+                batch, backbone = self._batch(look, pixels, positions), self.method.backbone
+                with held.remembering(backbone, pixels, batch.images) if held else backbone.remembering():
                     for one, part in zip(look.passes, sums, strict=True):
                         one.add(part, batch)
-                    if look.shelf and not known:
-                        look.shelf.keep(pixels, memory, places)
                 done += len(positions)
                 saver.save(keyed, done, last=done == len(own))
                 meter.advance(len(positions) * processes.world)
 
-    def _pixels(self, look: Look, positions: Sequence[int]) -> Iterator[tuple[Tensor, list[int]]]:
-        """Batches of squares and where they are in ``look.samples``: first those that are at hand."""
-        size, world = self.config.batch_size, self.runtime.processes.world
-        shelf = look.shelf
-        held: list[int] = []
-        if shelf is not None:  # the order stays, by which a killed look goes on
-            held = list(takewhile(lambda place: place // world in shelf, positions))
-            for first in range(0, len(held), size):
-                batch = held[first : first + size]
-                yield shelf.pixels([place // world for place in batch]), batch
-        rest = positions[len(held) :]
+    def _pixels(
+        self, look: Look, positions: Sequence[int]
+    ) -> Iterator[tuple[Held | None, Tensor, Sequence[int]]]:
+        """Batches of squares and where they are in ``look.samples``; what is known need not be read."""
+        size = self.config.batch_size
         images = SampleImages(self.data.dataset, look.samples, look.image_size, None)
-        workers = self._workers(len(rest))
-        for pixels, _, places in DataLoader(images, batch_size=size, sampler=rest, num_workers=workers):
-            yield pixels, places.tolist()
+        batches = [positions[first : first + size] for first in range(0, len(positions), size)]
+        for known, part in groupby(batches, look.knows):
+            together = [list(places) for places in part]
+            unknown = [] if known else together
+            workers = self._workers(size * len(unknown))
+            read = DataLoader(images, batch_sampler=unknown, num_workers=workers)
+            for places, item in zip_longest(together, read):
+                held = look.found(places)
+                pixels = item[0] if item else held.pixels if held else None
+                if pixels is None:  # damaged
+                    pixels = torch.stack([images[place][0] for place in places])
+                yield held, pixels, places
 
     def _workers(self, waiting: int) -> int:
         """None where they would take longer to start than to read."""

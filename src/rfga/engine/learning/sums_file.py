@@ -18,25 +18,32 @@ class SumsFile:
 
     Args:
         path: of the file; it need not exist.
+        of: what the sums are of; those of something else count for nothing.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, of: str = "") -> None:
+        self.path, self.of = path, of
 
     def load(self, into: dict[str, Tensor]) -> int:
         """Bring the sums to what was saved, in place, and tell of how many photographs they are.
 
-        A file that is missing, damaged, or of other sums counts for nothing: the look begins anew.
+        A file that is missing, damaged, or of other sums or photographs counts for nothing: the look begins
+        anew.
         """
         try:
             with safe_open(self.path, "pt") as held:
-                done = int(json.loads(held.metadata()["done"]))
+                about = held.metadata()
+                done = int(json.loads(about["done"])) if about["of"] == self.of else 0
                 names: list[str] = list(held.keys())
                 parts = {name: held.get_tensor(name) for name in names}
         except (OSError, SafetensorError, ValueError, TypeError, KeyError):
             return 0
-        fits = parts.keys() == into.keys() and all(
-            part.shape == into[name].shape and bool(part.isfinite().all()) for name, part in parts.items()
+        fits = (
+            done
+            and parts.keys() == into.keys()
+            and all(
+                part.shape == into[name].shape and bool(part.isfinite().all()) for name, part in parts.items()
+            )
         )
         if not fits:
             return 0
@@ -47,4 +54,4 @@ class SumsFile:
     def save(self, sums: dict[str, Tensor], done: int) -> None:
         """Keep the sums of ``done`` photographs, in place of earlier ones once they are whole."""
         with replacing(self.path, one_of_many=True) as temporary, system_errors_told():
-            save_file(sums, temporary, metadata={"done": json.dumps(done)})
+            save_file(sums, temporary, metadata={"done": json.dumps(done), "of": self.of})

@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -91,6 +92,24 @@ def folders_of(photographs: Sequence[Photograph]) -> list[str]:
     """
     ends = ((photograph.path.absolute().as_posix(), f"/{photograph.image_id}") for photograph in photographs)
     return sorted({path.removesuffix(end) or "/" for path, end in ends if path.endswith(end)})
+
+
+def of_one_file(photographs: Sequence[Photograph]) -> dict[str, str]:
+    """Photographs that lie in folders of several classes, because links lead to one file.
+
+    Those that a person has looked at in one folder are left out: what was said is of that class alone.
+
+    Returns:
+        Id of each but the first of a file -> id of the first.
+    """
+    files: dict[tuple[int, int], list[Photograph]] = {}
+    for photograph in photographs:
+        if photograph.folder_class is not None and photograph.given is None:
+            with suppress(OSError):
+                held = photograph.path.stat()
+                files.setdefault((held.st_dev, held.st_ino), []).append(photograph)
+    same = [held for held in files.values() if len({one.folder_class for one in held}) == len(held)]
+    return {one.image_id: held[0].image_id for held in same for one in held[1:]}
 
 
 def shorter_names(image_ids: Sequence[str]) -> dict[str, str]:

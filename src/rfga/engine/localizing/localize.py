@@ -17,6 +17,7 @@ from rfga.engine.localizing.inputs import (
     folders_of,
     given_fingerprint,
     input_notes,
+    of_one_file,
     shorter_names,
 )
 from rfga.engine.localizing.journal import SUMMARY_NAME, Summary, begin_journal, summary_of
@@ -36,7 +37,7 @@ from rfga.engine.runtime.machine import Runtime
 from rfga.engine.runtime.progress import announcer
 from rfga.engine.thresholds.threshold import FIXED, threshold_sentence
 from rfga.files import write_json
-from rfga.output.export.formats import FORMATS, PHOTOGRAPHS
+from rfga.output.export.formats import FORMATS, MERGED, PHOTOGRAPHS
 from rfga.types import UserError
 
 
@@ -120,7 +121,7 @@ def _localize_labelled(
 ) -> Summary:
     refine = load_refiner(options.refine, options.sam_weights, localizer.device)
     witness = load_witness(options.witness, options.witness_weights)
-    writers = [resolve(FORMATS, name, "format") for name in options.formats]
+    writers = {name: resolve(FORMATS, name, "format") for name in options.formats}
     wanted = () if options.photographs == "none" else options.formats
     places = [resolve(PHOTOGRAPHS, name, "format") for name in wanted if name in PHOTOGRAPHS]
     ids = [photograph.image_id for photograph in photographs]
@@ -146,8 +147,10 @@ def _localize_labelled(
         processes.wait()
         summary = replace(processes.agree(lambda: summary_of(journal, ids, before)), **known)
         if processes.first:
-            for write_format in writers:
-                write_format(journal.predictions(ids), localizer.classes, out)
+            same = of_one_file(photographs)
+            for name, write_format in writers.items():
+                names = {"file_names": same} if same and name in MERGED else {}
+                write_format(journal.predictions(ids), localizer.classes, out, **names)
             for place in places:
                 done = ((p.image_id, p.path) for p in photographs if p.image_id in journal)
                 place(done, out, options.photographs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -31,6 +32,7 @@ from rfga.engine.run.folder import RunFolder
 from rfga.engine.run.model import normalised, trained_method
 from rfga.engine.run.options import resolve
 from rfga.engine.run.pretrained import model_folder
+from rfga.engine.run.shelf import Held, Shelf
 from rfga.engine.run.weights_file import weights_fingerprint
 from rfga.engine.runtime.devices import pick_device
 from rfga.engine.thresholds.threshold import Threshold, run_threshold
@@ -115,6 +117,7 @@ class Localizer:
         self.classes, self.config, self.threshold = classes, config, threshold
         self.maps = maps_from or OWN_MAPS
         self.confidence, self.second_looks = DEFAULT, 0  # how many boxes of a photograph are looked at twice
+        self.shelf: Shelf | None = None
         self._reader: Method | MapReader = self.method
         if maps_from is not None:
             self._reader = resolve(POSTHOC, maps_from, "kind of maps")(self.method)
@@ -221,17 +224,24 @@ class Localizer:
         changed.second_looks = max_boxes
         return changed
 
-    def score(self, pixels: Tensor, labels: Tensor | None = None) -> Scored:
+    def with_shelf(self, shelf: Shelf) -> Localizer:
+        """The same model that need not see photographs again of which a shelf holds what the network gave."""
+        changed = copy.copy(self)
+        changed.shelf = shelf
+        return changed
+
+    def score(self, pixels: Tensor, labels: Tensor | None = None, held: Held | None = None) -> Scored:
         """Logits and score maps of photographs.
 
         Args:
             pixels: (B, 3, S, S) uint8, as ``rfga.data.transforms.eval_transform`` gives them.
             labels: (B,) classes to map, below 0 for the most probable one, which is also the default.
+            held: what is known of them, if there is a shelf.
         """
         if labels is not None and bool((labels < 0).any()):
-            probable = torch.from_numpy(self._score(pixels, None).labels)
+            probable = torch.from_numpy(self._score(pixels, None, held).labels)
             labels = torch.where(labels < 0, probable, labels)
-        scored = self._score(pixels, labels)
+        scored = self._score(pixels, labels, held)
         if not self.second_looks:
             return scored
         edges = [self.boxes(score_map, (1, 1), self.second_looks) for score_map in scored.maps]
@@ -242,9 +252,10 @@ class Localizer:
         scored = self._score(pixels, labels)
         return scored.raw_maps, scored.maps
 
-    def _score(self, pixels: Tensor, labels: Tensor | None) -> Scored:
+    def _score(self, pixels: Tensor, labels: Tensor | None, held: Held | None = None) -> Scored:
         images = normalised(pixels.to(self.device, non_blocking=True), self.method.backbone)
-        found = self._reader.localize(images, None if labels is None else labels.to(self.device))
+        with held.remembering(self.method.backbone, pixels, images) if held else nullcontext():
+            found = self._reader.localize(images, None if labels is None else labels.to(self.device))
         raw = found.maps[:, 0].cpu().double().numpy()
         return Scored(
             logits=found.logits.cpu().double().numpy(),

@@ -23,13 +23,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from rfga.data.images import read_image
 from rfga.data.spelling import class_key
-from rfga.data.transforms import eval_transform
 from rfga.data.truth.given import Given
 from rfga.engine.localizing.inputs import Photograph
 from rfga.engine.localizing.journal import Journal
 from rfga.engine.localizing.localizer import Localizer
+from rfga.engine.localizing.reading import Paths, ReadBatch, read_batch, recalled
 from rfga.engine.run.config import OWN_MAPS
 from rfga.engine.runtime.devices import pick_workers, threads
 from rfga.engine.runtime.machine import Runtime
@@ -43,8 +42,6 @@ MAX_NETWORKS = 4
 
 CPU_BATCH = 4
 """So many photographs are in a CPU's network together at most: features of more do not fit into its cache."""
-
-Paths = Sequence[Path | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,42 +60,6 @@ class Outcome:
     image_id: str
     prediction: Prediction | None
     reason: str = ""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ReadBatch:
-    """Photographs as the network wants them; where one was not asked for or cannot be read, zeros."""
-
-    pixels: Tensor  # (B, 3, S, S) uint8
-    sizes_hw: list[tuple[int, int] | None]  # of the original photographs
-    reasons: list[str]  # why one cannot be read
-
-
-def read_batch(paths: Paths, image_size: int) -> ReadBatch:
-    """Photographs resized to squares of ``image_size`` pixels; a bad one comes with its reason.
-
-    Example:
-        >>> batch = read_batch([None, Path("lost.jpg")], 32)
-        >>> batch.pixels.shape, batch.sizes_hw, batch.reasons[1]
-        (torch.Size([2, 3, 32, 32]), [None, None],
-         'expected an image, found no file lost.jpg: check its name')
-    """
-    pixels = torch.zeros(len(paths), 3, image_size, image_size, dtype=torch.uint8)
-    sizes_hw: list[tuple[int, int] | None] = [None] * len(paths)
-    reasons = [""] * len(paths)
-    for row, path in enumerate(paths):
-        if path is None:
-            continue
-        try:
-            image = read_image(path)
-            pixels[row] = eval_transform(image, image_size)
-        except UserError as error:
-            reasons[row] = str(error)
-        except MemoryError:
-            reasons[row] = f"expected an image that memory has room for, found {path} too large: shrink it"
-        else:
-            sizes_hw[row] = (image.height, image.width)
-    return ReadBatch(pixels, sizes_hw, reasons)
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,13 +134,23 @@ class Stream:
             return [None] * len(batches)
         # The paths travel with the requests: a process that held them all would grow as it touches them.
         wanted = [_paths(batch) for batch in batches]
+        shelf = self.localizer.shelf
+        known = [shelf is not None and shelf.knows(_whole(batch)) for batch in batches]
+        unknown = [paths for paths, is_known in zip(wanted, known, strict=True) if not is_known]
         reader = _Reader(self.localizer.config.image_size)
-        return DataLoader(reader, batch_size=None, sampler=wanted, num_workers=workers, collate_fn=_same)
+        read = iter(
+            DataLoader(reader, batch_size=None, sampler=unknown, num_workers=workers, collate_fn=_same)
+        )
+        return (None if is_known else next(read) for is_known in known)
 
     def _batch(self, batch: Sequence[Todo], read: ReadBatch | None, turns: Semaphore) -> list[Outcome]:
         """A lane's work on one batch."""
-        read = read or read_batch(_paths(batch), self.localizer.config.image_size)
+        shelf, paths = self.localizer.shelf, _paths(batch)
+        held = None if shelf is None else shelf.find(_whole(batch))
+        read = read or recalled(held, paths) or read_batch(paths, self.localizer.config.image_size)
         good = [row for row, size_hw in enumerate(read.sizes_hw) if size_hw is not None]
+        if held and held.pixels is None and len(good) < len(batch):
+            held = None  # what stands in a gap is no photograph
         found = {
             row: Outcome(item.photograph.image_id, None, read.reasons[row])
             for row, item in enumerate(batch)
@@ -188,7 +159,7 @@ class Stream:
         if good:
             labels = wanted_classes([item.label for item in batch])
             with turns:
-                scored = self.localizer.score(read.pixels, labels)
+                scored = self.localizer.score(read.pixels, labels, held)
             predictions = self.localizer.predictions(
                 scored.rows(good),
                 [batch[row].photograph.image_id for row in good],
@@ -277,6 +248,10 @@ def _same(batch: Any) -> Any:
 
 def _paths(batch: Sequence[Todo]) -> list[Path | None]:
     return [None if item.done else item.photograph.path for item in batch]
+
+
+def _whole(batch: Sequence[Todo]) -> list[Path]:
+    return [item.photograph.path for item in batch]
 
 
 @contextmanager

@@ -33,6 +33,7 @@ NAMES = (
     "report.html",
     "checkpoints",
     LOGS,
+    "features",
     "classes.json",
     "config.yaml",
 )

@@ -95,3 +95,9 @@ def _sentence(recipe: FollowedRecipe, expected: Expected, reached_percent: float
         f"{expected.split}, published {expected.value_percent:.1f} %: {verdict} its tolerance of "
         f"{expected.tolerance_points:.1f} points"
     )
+
+
+def measured(run: RunFolder) -> dict[str, Any]:
+    """The numbers of each split that was evaluated."""
+    found: dict[str, Any] = run.read_metrics().get("evaluations", {})
+    return found

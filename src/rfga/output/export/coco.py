@@ -44,6 +44,7 @@ def write_coco(
         classes: names in the order of the class indices.
         out_folder: made where it is missing; the file appears whole or not at all.
         file_names: image id to ``file_name`` relative to the given folder, where it is not the id itself.
+            Predictions of one name are of one image, for each of its classes; the first tells of the image.
 
     Raises:
         ValueError: a prediction contradicts itself (`checked`).
@@ -83,13 +84,16 @@ def write_coco_file(
     ):
         categories = [{"id": index + 1, "name": name} for index, name in enumerate(classes)]
         stream.write(f'{{"info": {_json(INFO)},\n"categories": {_json(categories)},\n"images": [')
-        annotation_id = 0
-        for image_id, prediction in enumerate(checked(predictions, len(classes)), start=1):
-            name = prediction.image_id if file_names is None else file_names[prediction.image_id]
-            height, width = prediction.size_hw
-            image = {"id": image_id, "file_name": name, "width": width, "height": height}
-            image |= {"reviewed": True} if prediction.reviewed else {}
-            stream.write((",\n" if image_id > 1 else "\n") + _json(image))
+        annotation_id = images = 0
+        numbers = dict.fromkeys((file_names or {}).values(), 0)  # of the names that may come again
+        for prediction in checked(predictions, len(classes)):
+            name = (file_names or {}).get(prediction.image_id, prediction.image_id)
+            image_id = numbers.get(name) or images + 1
+            if image_id > images:
+                images += 1
+                if name in numbers:
+                    numbers[name] = image_id
+                stream.write((",\n" if image_id > 1 else "\n") + _json(_image(image_id, name, prediction)))
             # The mask is of what was found, and no person drew it.
             mask = None if prediction.reviewed else _mask(masks / fitting(prediction.image_id, ".png"))
             for box, score, label in zip(prediction.boxes, prediction.scores, prediction.labels, strict=True):
@@ -103,6 +107,12 @@ def write_coco_file(
         shutil.copyfileobj(waiting, stream)
         stream.write("]}\n")
     return path
+
+
+def _image(image_id: int, name: str, prediction: Prediction) -> dict[str, Any]:
+    height, width = prediction.size_hw
+    held = {"id": image_id, "file_name": name, "width": width, "height": height}
+    return held | ({"reviewed": True} if prediction.reviewed else {})
 
 
 def _annotation(box: FloatArray, score: float, mask: ByteArray | None) -> dict[str, Any]:

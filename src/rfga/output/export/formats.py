@@ -17,5 +17,8 @@ PHOTOGRAPHS = {
 }
 """Formats whose readers want the photographs beside the boxes -> what puts them there."""
 
+MERGED = ("coco",)
+"""Formats in which a photograph of several class folders is one image; elsewhere it is one in each folder."""
+
 MASKS = "masks"
 """The folder of masks in an output folder: PNGs, named as the photographs with ``.png`` added."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.resources import files
+from os import cpu_count
 from pathlib import Path
 from typing import TypeAlias
 
@@ -80,7 +83,7 @@ def photograph_confidence(prediction: Prediction) -> float:
 def write_review(
     path: Path, items: Sequence[ReviewItem], total: int, facts: Sequence[tuple[str, str]] = ()
 ) -> None:
-    """Write one self-contained page; pictures are drawn one at a time and go to the disk at once.
+    """Write one self-contained page; pictures are drawn by threads, and go to the disk as soon as they are.
 
     Marks are kept in the browser, and can be saved as JSON or as a list of names. Only the page's own script
     may run in it, whatever the photographs are called.
@@ -102,19 +105,22 @@ def write_review(
         True
     """
     script = files("rfga").joinpath("output", "review", "page.js.jinja").read_text(encoding="utf-8")
-    write_template(
-        path,
-        "review/page.html.jinja",
-        items=items,
-        total=total,
-        facts=facts,
-        classes=sorted({item.class_name for item in items}),
-        warnings=sorted({warning for item in items for warning in item.prediction.warnings}),
-        key=_key(items),
-        script=Markup(script),
-        script_hash=Markup(_digest(script.encode())),
-        picture=_data_uri,
-    )
+    with ThreadPoolExecutor(cpu_count()) as threads:
+        draws = (draw for item in items for draw in (item.photograph, item.heated))
+        drawn = deque(threads.submit(_data_uri, draw) for draw in draws)
+        write_template(
+            path,
+            "review/page.html.jinja",
+            items=items,
+            total=total,
+            facts=facts,
+            classes=sorted({item.class_name for item in items}),
+            warnings=sorted({warning for item in items for warning in item.prediction.warnings}),
+            key=_key(items),
+            script=Markup(script),
+            script_hash=Markup(_digest(script.encode())),
+            picture=lambda _: drawn.popleft().result(),  # in the order in which the page asks for them
+        )
 
 
 def _data_uri(draw: Draw) -> Markup | None:
