@@ -60,6 +60,7 @@ def test_stages_strides_and_names_of_the_promised_networks(name: str) -> None:
         assert backbone.out_channels == CHANNELS[name][-1]
         seen = backbone.forward_stages(IMAGES)
         assert tuple(seen) == backbone.stages
+        assert name != "resnet18" or backbone.stages[-1] == "layer4"
         assert [maps.shape[1] for maps in seen.values()] == CHANNELS[name]
         sides = [maps.shape[2] for maps in seen.values()]
         assert sides == sorted(sides, reverse=True)
@@ -119,15 +120,14 @@ def test_after_a_layer_of_zeros_the_image_is_forgotten() -> None:
         assert torch.equal(one[stage], other[stage])
 
 
+@pytest.mark.parametrize("name", ["mobilenetv2_100", pytest.param("resnetv2_50", marks=pytest.mark.slow)])
 @torch.no_grad()
-def test_what_follows_timms_last_stage_belongs_to_the_features() -> None:
+def test_what_follows_timms_last_stage_belongs_to_the_features(name: str) -> None:
     """A norm follows the stages of resnetv2, a wider convolution those of mobilenetv2."""
-    for name in ("resnetv2_50", "mobilenetv2_100"):
-        backbone = timm_backbone(name).eval()
-        assert backbone.stages[-1] == "features"
-        backbone.attach(-1, Zero())
-        assert not backbone(IMAGES).any()
-    assert timm_backbone("resnet18").stages[-1] == "layer4"
+    backbone = timm_backbone(name).eval()
+    assert backbone.stages[-1] == "features"
+    backbone.attach(-1, Zero())
+    assert not backbone(IMAGES).any()
 
 
 @pytest.mark.parametrize(
@@ -181,10 +181,11 @@ def test_padding_can_be_chosen_where_the_network_offers_it() -> None:
         ("test_vit", 8, "expected maps at output stride 8, found 16 from test_vit"),
         ("test_vit", 32, "expected maps at output stride 32, found 16 from test_vit"),
         ("swin_tiny_patch4_window7_224", 16, "expected maps at output stride 16, found 32 from swin_tiny"),
-        (
+        pytest.param(
             "inception_v3",
             16,
             "expected maps at output stride 16 of a 256 x 256 image, found that inception_v3",
+            marks=pytest.mark.slow,
         ),
         ("mixer_s16_224", 16, "expected .* found that mixer_s16_224 cannot give them"),
         ("test_resnet", 24, "expected"),

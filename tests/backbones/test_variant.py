@@ -166,7 +166,9 @@ def test_maps_are_of_the_stride_and_nothing_is_dilated(
     assert {module.dilation for module in convolutions} == {(1, 1)}
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize(
+    "name", ["wsol_vgg16", "wsol_resnet50", pytest.param("wsol_inception_v3", marks=pytest.mark.slow)]
+)
 def test_no_form_renames_a_weight_of_the_network(name: str) -> None:
     source, _ = SOURCES[name]
     known = made_up_weights(source).keys()

@@ -41,7 +41,7 @@ def test_sizes_of_all_stages(stride: int, last_hw: tuple[int, int]) -> None:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("stride", [16, 8])
+@pytest.mark.parametrize("stride", [16, pytest.param(8, marks=pytest.mark.slow)])
 def test_every_second_value_of_the_finer_block_is_timms(stride: int) -> None:
     """timm's Mixed_6a skips pixels and has no padding: its first value lies at our second row and column."""
     torch.manual_seed(1)

@@ -45,6 +45,7 @@ def test_the_real_lists_are_read_whole(shared: Path, split: str) -> None:
         assert all(ignored for _, ignored in metadata.masks.values())
 
 
+@pytest.mark.slow
 def test_a_box_and_a_size_are_read_where_they_stand(shared: Path) -> None:
     metadata = read_metadata(shared / "wsol-metadata" / "ILSVRC" / "test")
     truth = MetadataTruth(metadata).truth("val/ILSVRC2012_val_00000001.JPEG")

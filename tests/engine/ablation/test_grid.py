@@ -218,6 +218,7 @@ def losses(monkeypatch: pytest.MonkeyPatch, stop_at: int = -1) -> list[str]:
     return calls
 
 
+@pytest.mark.slow
 def test_real_grid_from_the_command_line_goes_on_after_a_stop(
     birds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

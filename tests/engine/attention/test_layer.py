@@ -204,7 +204,8 @@ def test_the_network_is_left_as_it_was(failing: bool, monkeypatch: pytest.Monkey
     assert not tiny.differing(held, localizer.method.state_dict())
 
 
-def test_methods_without_the_layer_are_refused() -> None:
+def test_methods_without_the_layer_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rfga.engine.attention.layer.METHOD_NAMES", ("cam", "rfga"))  # it builds each of them
     config = TrainConfig(method="cam", backbone="test_resnet", weights="none", image_size=64)
     localizer = Localizer(build_method(config, 3), CLASSES, config, Threshold(0.3, "fixed"))
     assert "rfga" in methods_with_layer()
@@ -216,7 +217,9 @@ def test_methods_without_the_layer_are_refused() -> None:
 @pytest.fixture(scope="module")
 def run(birds: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("attention") / "run"
-    return tiny.train(birds, out, truth=birds / "val_boxes.json", method="rfga", epochs=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rfga.output.report.page.attention_data_uri", lambda *_: "data:image/webp;base64,")
+        return tiny.train(birds, out, truth=birds / "val_boxes.json", method="rfga", epochs=1)
 
 
 def attention(*flags: str | Path) -> int:

@@ -75,6 +75,7 @@ def test_a_split_that_is_not_there_is_told_and_left_out(
     assert main(["evaluate", str(run), str(root), "--split", "test", "--step", "0.1", "--device", "cpu"]) == 0
 
 
+@pytest.mark.slow
 def test_workers_read_a_benchmark_as_the_process_itself(tmp_path: Path) -> None:
     root = write_benchmark(tmp_path / "birds", "masks")
     (root / "dataset.json").write_text('{"dataset": "openimages30k"}')

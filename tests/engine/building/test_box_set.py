@@ -170,6 +170,7 @@ def test_the_output_is_no_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         assert json.loads(Path("boxes/check/check.json").read_text())["counts"]["error"] == 0
 
 
+@pytest.mark.slow
 def test_a_run_among_the_photographs(tmp_path: Path) -> None:
     root = write_photographs(tmp_path / "all", ("train",)) / "train"
     for switches in ((), ("--overwrite",)):

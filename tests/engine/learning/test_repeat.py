@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rfga.methods import METHODS
+from rfga.methods import BY_PASSES, METHODS
 from tests.engine import tiny
 
 # Narrow heads where a method offers them, so that each training takes a second or two.
@@ -35,7 +35,7 @@ class StopError(Exception):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [name for name in METHODS if name not in BY_PASSES])  # these: test_passes.py
 def test_a_stopped_run_goes_on_to_the_same_weights(
     method: str, birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -191,11 +191,16 @@ def test_complete_run_is_left_as_it_is(
     assert tiny.snapshot(run) == before
 
 
-def test_stop_after_the_last_epoch(birds: Path, tiny_run: Path, tmp_path: Path) -> None:
+def test_stop_after_the_last_epoch_and_what_a_kill_left_half_written(
+    birds: Path, tiny_run: Path, tmp_path: Path
+) -> None:
     run = tiny.copied(tiny_run, tmp_path / "run")
     (run / "model.safetensors").unlink()
+    for folder in (run, run / "checkpoints"):
+        (folder / f".{'0a' * 16}.tmp").write_bytes(b"half")
     tiny.train(birds, run, policy=tiny.RESUME)
     require_same_end(run, tiny_run)
+    assert not list(run.rglob("*.tmp"))
 
 
 def test_stop_before_the_evaluation(birds: Path, tiny_run: Path, tmp_path: Path) -> None:
@@ -244,19 +249,26 @@ def test_other_data_are_refused(birds: Path, tmp_path: Path, monkeypatch: pytest
         tiny.train(data, run, policy=tiny.RESUME)
 
 
-@pytest.mark.parametrize("content", some([b"PK\x03\x04 half of one", b"", b"not a checkpoint"]))
+@pytest.mark.parametrize("content", [b"PK\x03\x04 half of one", b"", b"not a checkpoint"])
 def test_damaged_checkpoint_is_told_with_the_remedy(
     content: bytes, birds: Path, tiny_run: Path, tmp_path: Path
 ) -> None:
     run = tiny.copied(tiny_run, tmp_path / "run")
     RunFolder(run).reopen()
-    path = run / "checkpoints" / "last.ckpt"
-    path.write_bytes(content)
+    (run / "checkpoints" / "last.ckpt").write_bytes(content)
     with pytest.raises(
         UserError, match=r"last\.ckpt damaged: remove it to train from the start with --resume"
     ):
         tiny.train(birds, run, policy=tiny.RESUME)
-    path.unlink()
+
+
+@pytest.mark.slow
+def test_without_its_checkpoint_a_run_is_trained_from_the_start(
+    birds: Path, tiny_run: Path, tmp_path: Path
+) -> None:
+    run = tiny.copied(tiny_run, tmp_path / "run")
+    RunFolder(run).reopen()
+    (run / "checkpoints" / "last.ckpt").unlink()
     tiny.train(birds, run, policy=tiny.RESUME)
     require_same_end(run, tiny_run)
 
@@ -294,13 +306,3 @@ def test_starting_weights_need_not_be_there_any_more(
     tiny.train(birds, late, policy=tiny.RESUME, weights=str(file))
     require_same_end(early, whole)
     require_same_end(late, whole)
-
-
-def test_what_a_kill_left_half_written_is_removed(birds: Path, tiny_run: Path, tmp_path: Path) -> None:
-    run = tiny.copied(tiny_run, tmp_path / "run")
-    (run / "model.safetensors").unlink()
-    for folder in (run, run / "checkpoints"):
-        (folder / f".{'0a' * 16}.tmp").write_bytes(b"half")
-    tiny.train(birds, run, policy=tiny.RESUME)
-    require_same_end(run, tiny_run)
-    assert not list(run.rglob("*.tmp"))

@@ -311,29 +311,18 @@ def test_a_run_keeps_its_recipe_and_is_compared(
     assert "recipe mine (with" in capsys.readouterr().out
 
 
-def test_the_split_of_the_number_is_measured_too(birds: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "splits"),
+    [("birds", {"val", "test"}), pytest.param("others", {"val"}, marks=pytest.mark.slow)],
+)
+def test_the_split_of_the_number_is_measured_too(
+    name: str, splits: set[str], birds: Path, tmp_path: Path
+) -> None:
     number = {"metric": "Top1Cls", "split": "test", "value_percent": 50.0, "tolerance_points": 2.0}
-    held = {"train": {**tiny.SETTINGS, "epochs": 1}, "data": {"name": "birds"}}
+    held = {"train": {**tiny.SETTINGS, "epochs": 1}, "data": {"name": name}}
     held["expected"] = {**number, "normalisation": "minmax"}
-    recipe = tmp_path / "mine.yaml"
-    for name, splits in (("birds", {"val", "test"}), ("others", {"val"})):
-        recipe.write_text(yaml.safe_dump({**held, "data": {"name": name}}))
-        run = tmp_path / name
-        assert (
-            main(
-                [
-                    "train",
-                    str(birds),
-                    "--out",
-                    str(run),
-                    "--config",
-                    str(recipe),
-                    "--device",
-                    "cpu",
-                    "--workers",
-                    "0",
-                ]
-            )
-            == 0
-        )
-        assert tiny.metrics(run)["evaluations"].keys() == splits
+    recipe, run = tmp_path / "mine.yaml", tmp_path / "run"
+    recipe.write_text(yaml.safe_dump(held))
+    runtime = ["--device", "cpu", "--workers", "0"]
+    assert main(["train", str(birds), "--out", str(run), "--config", str(recipe), *runtime]) == 0
+    assert tiny.metrics(run)["evaluations"].keys() == splits

@@ -86,11 +86,10 @@ def require_fault_told_and_gone_on(
 @pytest.mark.parametrize(
     ("fault", "workers"),
     [
-        (0, 0),
         (2, 1),
         *(
             pytest.param(fault, workers, marks=pytest.mark.slow)
-            for fault, workers in [(0, 1), (1, 0), (1, 1), (2, 0)]
+            for fault, workers in [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0)]
         ),
     ],
 )
