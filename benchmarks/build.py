@@ -19,12 +19,14 @@ import torch
 from rfga.data import open_dataset
 from rfga.data.transforms import SampleImages
 from rfga.engine.building.box_set import BuildCommand, Built, build_boxes
+from rfga.engine.learning.scale import LARGER
 from rfga.engine.localizing.localizer import Localizer
 from rfga.engine.run.model import normalised
 from rfga.engine.runtime.machine import Runtime
 from rfga.types import SPLITS, Sample
 
 BATCH = 32
+TRIED = 224  # pixels: the size that a collection begins with
 QUIET = Runtime(device="cpu", quiet=True)
 
 
@@ -41,7 +43,7 @@ def main() -> None:
     settings = {"backbone": asked.backbone, "weights": asked.weights}
     with TemporaryDirectory() as folder:
         seconds, built = timed_build(asked.data, Path(folder) / "closed", settings)
-        sizes = [int(size) for size in built.verdict.choices.get("sizes", {})] or [224]
+        sizes = sorted({TRIED, round(LARGER * TRIED), built.verdict.choices["image_size"]})
         bare = bare_passes(asked.data, Path(folder) / "closed" / "run", sizes)
         print(f"closed form: {seconds:.1f} s ({', '.join(f'{k} {v:.1f}' for k, v in built.seconds.items())})")
         print(f"bare passes at {sizes}: {bare:.1f} s; the build takes {seconds / bare:.2f} times as long")

@@ -150,17 +150,17 @@ def test_sums_of_other_shapes_count_for_nothing(tmp_path: Path) -> None:
 
 
 def test_the_chosen_size_is_kept_and_used(few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passes, "CLEARLY", 0.0)  # nothing is that much better
-    plain = tiny.train(few, tmp_path / "plain", **{**SETTINGS, "choose_size": True, "image_size": 64})
+    asked = {**SETTINGS, "choose_size": True, "image_size": 64}
+    monkeypatch.setattr(passes, "SHRINKS", 1e9)  # nothing shrinks that much
+    plain = tiny.train(few, tmp_path / "plain", **asked)
     assert Localizer.load(plain).config.image_size == 64
-    assert tiny.metrics(plain)["sizes"].keys() == {"64", "96", "128"}
-    monkeypatch.setattr(passes, "SIZES", (1.0, 2.0))
-    monkeypatch.setattr(passes, "CLEARLY", 1e9)
-    best = min(tiny.metrics(plain)["sizes"].items(), key=lambda pair: pair[1])[0]
-    chosen = tiny.train(few, tmp_path / "chosen", **{**SETTINGS, "choose_size": True, "image_size": 64})
-    sizes = tiny.metrics(chosen)["sizes"]
-    assert str(Localizer.load(chosen).config.image_size) == min(sizes, key=lambda size: sizes[size])
-    assert best in ("64", "96", "128")
+    assert tiny.metrics(plain)["shrinking"] > 0
+    monkeypatch.setattr(passes, "SHRINKS", 0.0)
+    monkeypatch.setattr(passes, "steadiest", lambda *_: 3)
+    chosen = tiny.train(few, tmp_path / "chosen", **asked)
+    assert Localizer.load(chosen).config.image_size == 128
+    level = {run: float(tiny.weights(run)["levels"]) for run in (plain, chosen)}
+    assert level[chosen] == pytest.approx(level[plain] + 0.6 * (1 - level[plain])), "cut at 0.8 of the maximum"
 
 
 def test_any_method_may_have_the_foreground(few: Path, tmp_path: Path) -> None:
@@ -202,7 +202,7 @@ def test_seeds_may_be_read_in_another_way(few: Path, solved: Path, tmp_path: Pat
 def test_only_a_method_that_predicts_seeds_chooses_a_size(few: Path, tmp_path: Path) -> None:
     run = tiny.train(few, tmp_path / "run", method="ridge", choose_size=True)
     assert Localizer.load(run).config.image_size == 64
-    assert "sizes" not in tiny.metrics(run)
+    assert "shrinking" not in tiny.metrics(run)
 
 
 def test_maps_are_normalised_as_suits_them_whatever_the_runs_own_are(solved: Path) -> None:
