@@ -19,10 +19,10 @@ import torch
 from rfga.data import open_dataset
 from rfga.data.transforms import SampleImages
 from rfga.engine.building.box_set import BuildCommand, Built, build_boxes
-from rfga.engine.learning.scale import LARGER
 from rfga.engine.localizing.localizer import Localizer
 from rfga.engine.run.model import normalised
 from rfga.engine.runtime.machine import Runtime
+from rfga.engine.thresholds.scale import LARGER
 from rfga.types import SPLITS, Sample
 
 BATCH = 32

@@ -160,7 +160,7 @@ def test_the_chosen_size_is_kept_and_used(few: Path, tmp_path: Path, monkeypatch
     chosen = tiny.train(few, tmp_path / "chosen", **asked)
     assert Localizer.load(chosen).config.image_size == 128
     level = {run: float(tiny.weights(run)["levels"]) for run in (plain, chosen)}
-    assert level[chosen] == pytest.approx(level[plain] + 0.6 * (1 - level[plain])), "cut at 0.8 of the maximum"
+    assert level[chosen] == pytest.approx(level[plain] + 0.6 * (1 - level[plain])), "0.8 of the maximum"
 
 
 def test_any_method_may_have_the_foreground(few: Path, tmp_path: Path) -> None:

@@ -19,7 +19,6 @@ from rfga.data.samples import few_of_each
 from rfga.data.transforms import SampleImages
 from rfga.engine.learning.corrections import learn_from_corrections
 from rfga.engine.learning.data import TrainingData, stamps_of
-from rfga.engine.learning.scale import FRACTIONS, LARGER, SHRINKS, level_at, seen_twice, shrinking, steadiest
 from rfga.engine.learning.sums_file import SumsFile
 from rfga.engine.localizing.confidence import CONFIDENCE_KEY, run_confidence
 from rfga.engine.run.config import TrainConfig
@@ -30,6 +29,15 @@ from rfga.engine.runtime.devices import pick_device, pick_workers
 from rfga.engine.runtime.machine import Runtime
 from rfga.engine.runtime.progress import Meter, announcer
 from rfga.engine.runtime.reading import reading_explained
+from rfga.engine.thresholds.scale import (
+    FRACTIONS,
+    LARGER,
+    SHRINKS,
+    level_at,
+    seen_twice,
+    shrinking,
+    steadiest,
+)
 from rfga.methods.base import Batch, Method, Pass, Sums
 from rfga.methods.foreground import Foreground
 from rfga.types import Sample

@@ -1,4 +1,4 @@
-"""Whether objects are small, and where their maps are cut: on maps drawn by hand, with a rim of known width."""
+"""Whether objects are small, and where their maps are cut: on maps drawn by hand, with a rim."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from rfga.data import open_dataset
 from rfga.data.base import Dataset
-from rfga.engine.learning.scale import FRACTIONS, boxes_at, level_at, seen_twice, shrinking, steadiest
+from rfga.engine.thresholds.scale import FRACTIONS, boxes_at, level_at, seen_twice, shrinking, steadiest
 from rfga.methods.base import Method, ScoreMaps
 from rfga.nn.foreground import as_share
 
