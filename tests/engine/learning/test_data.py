@@ -11,6 +11,7 @@ from PIL import Image
 from rfga.data.folder import FolderDataset
 from rfga.engine.learning.data import read_training_data
 from rfga.engine.runtime.machine import Runtime
+from rfga.types import Sample
 
 
 def test_what_truth_leaves_out_is_said_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -32,3 +33,33 @@ def test_what_truth_leaves_out_is_said_at_once(tmp_path: Path, capsys: pytest.Ca
     assert "truth of no photograph: 1 named that are not there (first: val/dog/9.png)" in said
     read_training_data(dataset, Runtime(device="cpu", workers=0, quiet=True))
     assert capsys.readouterr().out == ""
+
+
+def test_what_was_looked_at_is_not_looked_at_again_until_it_is_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        for number in range(12):
+            path = tmp_path / "train" / name / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (9, 7)).save(path)
+    (tmp_path / "train/a/3.png").write_bytes(b"no picture")
+    looked: list[str] = []
+    check = FolderDataset.check
+
+    def counting(self: FolderDataset, sample: Sample) -> None:
+        looked.append(sample.image_id)
+        check(self, sample)
+
+    monkeypatch.setattr(FolderDataset, "check", counting)
+    quiet = Runtime(device="cpu", workers=0, quiet=True)
+    first = read_training_data(FolderDataset(tmp_path), quiet)
+    assert len(looked) == 24
+    again = read_training_data(FolderDataset(tmp_path), quiet, before=first.record())
+    assert len(looked) == 24
+    assert again.record() == first.record()
+    assert [name for name, _ in again.skipped] == ["train/a/3.png"]
+    Image.new("RGB", (9, 7)).save(tmp_path / "train/a/3.png")
+    mended = read_training_data(FolderDataset(tmp_path), quiet, before=first.record())
+    assert len(looked) == 48
+    assert not mended.skipped

@@ -12,6 +12,7 @@ import yaml
 
 from rfga.backbones.build import build_backbone
 from rfga.data import open_dataset
+from rfga.engine.learning.data import stamps_of
 from rfga.engine.learning.module import TrainingModule
 from rfga.engine.learning.train import train
 from rfga.engine.localizing.localizer import Localizer
@@ -37,6 +38,8 @@ def test_contents_of_the_run_folder(tiny_run: Path, birds: Path) -> None:
     assert [path.name for path in (tiny_run / "checkpoints").iterdir()] == ["last.ckpt"]
     held = yaml.safe_load((tiny_run / "config.yaml").read_text())
     assert held["train"].items() >= {**tiny.SETTINGS, "mean": [0.5] * 3, "std": [0.5] * 3}.items()
+    looked_at = held["data"].pop("looked_at")
+    assert looked_at == {split: stamps_of(open_dataset(birds).samples(split)) for split in ("train", "val")}
     assert held["data"] == {
         "source": str(birds),
         "truth": str(birds / "val_boxes.json"),

@@ -50,7 +50,7 @@ class TrainingData:
             "val_photographs": len(self.val),
             **({"background_photographs": len(self.background)} if self.background else {}),
             **({"corrections": corrections_fingerprint(self.corrections)} if self.corrections else {}),
-            "looked_at": dict(self.looked_at),
+            **({"looked_at": dict(self.looked_at)} if self.looked_at else {}),
             "skipped": [{"image": name, "reason": reason} for name, reason in self.skipped],
         }
 
@@ -79,10 +79,10 @@ def read_training_data(
     looked_at: dict[str, str] = {}
     skipped: list[tuple[str, str]] = []
     for split in ("train", "val"):
-        looked_at[split] = stamps_of(dataset.samples(split))
-        kept[split], unreadable = checked_samples(
-            dataset, split, runtime, _found_before(before, looked_at, split)
-        )
+        if dataset.needs_check:
+            looked_at[split] = stamps_of(dataset.samples(split))
+        known = _found_before(before, looked_at, split)
+        kept[split], unreadable = checked_samples(dataset, split, runtime, known)
         skipped += [(f"{split}/{name}", reason) for name, reason in unreadable]
     say = announcer(runtime.quiet)
     for note in dataset.notes:
@@ -119,7 +119,7 @@ def _found_before(
     before: Mapping[str, Any] | None, now: Mapping[str, str], split: str
 ) -> list[tuple[str, str]] | None:
     """What could not be read of a split at an earlier look, if that was of the same files."""
-    if before is None or (before.get("looked_at") or {}).get(split) != now[split]:
+    if before is None or split not in now or (before.get("looked_at") or {}).get(split) != now[split]:
         return None
     found = [(item["image"], item["reason"]) for item in before.get("skipped", [])]
     return [(name.removeprefix(f"{split}/"), why) for name, why in found if name.startswith(f"{split}/")]

@@ -121,6 +121,7 @@ class Passes:
         self.method = method.eval().to(self.device).to(memory_format=torch.channels_last)
         self.data, self.config, self.run, self.runtime = data, config, run, runtime
         self.samples = [*data.train, *data.background] if data.background else data.train
+        self.stamps = stamps_of(self.samples)
         self.several = data.dataset.several_classes("train")
 
     @reading_explained()
@@ -163,7 +164,7 @@ class Passes:
     def _look(self, index: int, passes: Sequence[Pass], shelf: Shelf | None) -> None:
         config, processes = self.config, self.runtime.processes
         name = f"look-{index}-{config.image_size}-{processes.rank}.safetensors"
-        file = SumsFile(self._beside(name), stamps_of(self.samples))
+        file = SumsFile(self._beside(name), self.stamps)
         total = len(self.method.passes())
         name = f"look {index + 1} of {total}"
         look = Look(name, passes, self.samples, config.image_size, file, shelf)
