@@ -33,6 +33,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     monkeypatch.setattr(demo, "SyntheticDataset", few)
     monkeypatch.setattr(demo, "SETTINGS", {**demo.SETTINGS, "image_size": 64})
+    monkeypatch.setattr(demo, "EvaluationOptions", partial(demo.EvaluationOptions, step=0.01))
 
 
 @pytest.mark.usefixtures("small")
