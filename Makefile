@@ -33,9 +33,13 @@ check: $(STAMP)
 
 # In two parts, or a process would grow beyond 1.5 GB. One thread of arithmetic for each: several of them on few
 # cores would wait for each other.
-PARTS := tests/engine --ignore=tests/engine
+define quick_tests
+	OMP_NUM_THREADS=1 $(1)/python -m pytest -n auto --dist loadfile tests/engine src/rfga/engine
+	OMP_NUM_THREADS=1 $(1)/python -m pytest -n auto --dist loadfile --ignore=tests/engine --ignore=src/rfga/engine
+endef
+
 test: check docs
-	for part in $(PARTS); do OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile $$part || exit 1; done
+	$(call quick_tests,$(BIN))
 
 # A warning ends it; --quiet would hide warnings from that, too. The notice that is switched off advertises another program.
 docs: $(STAMP)
@@ -49,7 +53,7 @@ test-lowest:
 	$(PYTHON) -m venv $(LOWEST)
 	$(LOWEST)/bin/python -m pip install --quiet uv
 	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST) --resolution lowest-direct --editable ".[dev]"
-	for part in $(PARTS); do OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -n auto --dist loadfile $$part || exit 1; done
+	$(call quick_tests,$(LOWEST)/bin)
 
 clean:
 	rm -rf $(VENV) $(LOWEST) $(OUT) build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -7,7 +7,7 @@ import gc
 import os
 from pathlib import Path
 
-MUCH_BYTES = 80_000_000
+MUCH_BYTES = 40_000_000
 
 
 class Memory:

@@ -42,6 +42,7 @@ def run_cells(changes: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     return names, shown
 
 
+@pytest.mark.slow
 def test_every_cell_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names, shown = run_cells({"folder": tmp_path, "pictures_per_class": 3, "epochs": 1})
     assert names["model"].config.backbone == "test_resnet"

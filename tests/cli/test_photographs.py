@@ -45,7 +45,15 @@ def trained(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
     run, said = tmp_path_factory.mktemp("odd_run") / "run", io.StringIO()
     truth = folder / "val_boxes.json"
     truth.write_text(json.dumps(boxes(folder)))
-    command = ["train", str(folder), "--out", str(run), "--truth", str(truth), *tiny.flags(batch_size=16)]
+    command = [
+        "train",
+        str(folder),
+        "--out",
+        str(run),
+        "--truth",
+        str(truth),
+        *tiny.flags(batch_size=16, epochs=1),
+    ]
     with contextlib.redirect_stdout(said):
         assert main(command) == 0
     return run, said.getvalue()

@@ -24,7 +24,7 @@ class BagCAMs(MapReader):
     Example:
         >>> from rfga.backbones.build import build_backbone
         >>> from rfga.methods.cam import CAM
-        >>> method = CAM(build_backbone("resnet18"), num_classes=3)
+        >>> method = CAM(build_backbone("test_resnet"), num_classes=3)
         >>> BagCAMs(method).localize(torch.randn(2, 3, 64, 96), torch.tensor([0, 2])).maps.shape
         torch.Size([2, 1, 4, 6])
     """
@@ -72,7 +72,7 @@ class MiddleBagCAMs(BagCAMs):
     Example:
         >>> from rfga.backbones.build import build_backbone
         >>> from rfga.methods.cam import CAM
-        >>> MiddleBagCAMs(CAM(build_backbone("resnet18"), num_classes=3)).place
+        >>> MiddleBagCAMs(CAM(build_backbone("test_resnet"), num_classes=3)).place
         'layer3'
     """
 

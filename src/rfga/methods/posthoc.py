@@ -96,7 +96,7 @@ class GradCAM(PostHoc):
     Example:
         >>> from rfga.backbones.build import build_backbone
         >>> from rfga.methods.cam import CAM
-        >>> method = CAM(build_backbone("resnet18"), num_classes=3)
+        >>> method = CAM(build_backbone("test_resnet"), num_classes=3)
         >>> GradCAM(method).localize(torch.randn(2, 3, 64, 96), torch.tensor([0, 2])).maps.shape
         torch.Size([2, 1, 4, 6])
     """
@@ -114,7 +114,7 @@ class GradCAMPlusPlus(PostHoc):
     Example:
         >>> from rfga.backbones.build import build_backbone
         >>> from rfga.methods.cam import CAM
-        >>> method = CAM(build_backbone("resnet18"), num_classes=3)
+        >>> method = CAM(build_backbone("test_resnet"), num_classes=3)
         >>> GradCAMPlusPlus(method).localize(torch.randn(2, 3, 64, 96), torch.tensor([0, 2])).maps.shape
         torch.Size([2, 1, 4, 6])
     """
@@ -140,7 +140,7 @@ class LayerCAM(PostHoc):
     Example:
         >>> from rfga.backbones.build import build_backbone
         >>> from rfga.methods.cam import CAM
-        >>> method = CAM(build_backbone("resnet18"), num_classes=3)
+        >>> method = CAM(build_backbone("test_resnet"), num_classes=3)
         >>> LayerCAM(method).localize(torch.randn(2, 3, 64, 96), torch.tensor([0, 2])).maps.shape
         torch.Size([2, 1, 4, 6])
     """
@@ -188,7 +188,7 @@ class EigenCAM(PostHoc):
     Example:
         >>> from rfga.backbones.build import build_backbone
         >>> from rfga.methods.cam import CAM
-        >>> method = CAM(build_backbone("resnet18"), num_classes=3)
+        >>> method = CAM(build_backbone("test_resnet"), num_classes=3)
         >>> EigenCAM(method).localize(torch.randn(2, 3, 64, 96), torch.tensor([0, 2])).maps.shape
         torch.Size([2, 1, 4, 6])
     """
@@ -215,7 +215,7 @@ def features_and_logits(method: Method, images: Tensor) -> tuple[Tensor, Tensor]
     Example:
         >>> from rfga.backbones.build import build_backbone
         >>> from rfga.methods.cam import CAM
-        >>> method = CAM(build_backbone("resnet18"), num_classes=3)
+        >>> method = CAM(build_backbone("test_resnet"), num_classes=3)
         >>> features, logits = features_and_logits(method, torch.randn(2, 3, 64, 96))
         >>> (gradients,) = torch.autograd.grad(logits[:, 1].sum(), features)
         >>> torch.allclose(gradients[1, :, 2, 3], method.head.weight[1] / (4 * 6))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,6 +27,7 @@ from rfga.engine.run.folder import RunFolder
 from rfga.files import held_in
 from rfga.methods.cam import CAM
 from rfga.methods.rfga import ResidualFineGrainedAttention
+from rfga.metrics.localization import LocalizationMetrics
 from rfga.types import UserError
 from tests.engine import tiny
 
@@ -297,6 +299,8 @@ def test_real_variant_that_fails_leaves_the_others(
         raise RuntimeError("out of memory")
 
     monkeypatch.setattr(CAM, "loss", broken)
+    coarse = partial(LocalizationMetrics, step=0.01)  # in a tenth of the memory
+    monkeypatch.setattr("rfga.engine.ablation.maps.LocalizationMetrics", coarse)
     held = run_ablation(asked(birds, tmp_path, only=["layer"], seeds=[0]), tiny.QUIET)
     states = {cell["name"]: (cell["state"], cell["reason"]) for cell in held["cells"]}
     assert states["full_layer-seed0"][0] == "done"

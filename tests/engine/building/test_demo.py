@@ -13,6 +13,7 @@ from rfga.data.synthetic.dataset import SyntheticDataset
 from rfga.data.synthetic.files import write_class_folders
 from rfga.engine.building import demo
 from rfga.engine.building.demo import count_right, read_boxes, run_demo
+from rfga.engine.evaluating.evaluate import EvaluationOptions
 from rfga.engine.run.folder import RunFolder
 from rfga.files import held_in
 from rfga.types import UserError
@@ -33,6 +34,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     monkeypatch.setattr(demo, "SyntheticDataset", few)
     monkeypatch.setattr(demo, "SETTINGS", {**demo.SETTINGS, "image_size": 64})
+    monkeypatch.setattr(demo, "EvaluationOptions", partial(EvaluationOptions, step=0.01))
 
 
 @pytest.mark.usefixtures("small")

@@ -173,7 +173,7 @@ def test_any_method_may_have_the_foreground(few: Path, tmp_path: Path) -> None:
     assert localizer.config.image_size == 64, "a network that was trained at a size stays at it"
 
 
-@pytest.mark.parametrize("method", BY_PASSES)
+@pytest.mark.parametrize("method", some(BY_PASSES))
 def test_settings_of_epochs_are_told_to_be_without_effect(
     few: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], method: str
 ) -> None:

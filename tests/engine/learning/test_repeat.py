@@ -35,7 +35,9 @@ class StopError(Exception):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", [name for name in METHODS if name not in BY_PASSES])
+@pytest.mark.parametrize(
+    "method", [name for name in METHODS if name not in BY_PASSES]
+)  # these: test_passes.py
 def test_a_stopped_run_goes_on_to_the_same_weights(
     method: str, birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

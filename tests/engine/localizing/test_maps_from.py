@@ -74,7 +74,9 @@ def test_json_and_metrics_say_which_maps_were_scored(run: Path, birds: Path, tmp
     assert found["evaluations"]["val"] == held
 
 
-def test_thresholds_belong_to_their_maps(run: Path, birds: Path) -> None:
+def test_thresholds_belong_to_their_maps(run: Path, birds: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rfga.engine.evaluating.command.write_run_report", lambda *_: run / "report.html")
+
     def sources(maps: str | None) -> dict[str, float]:
         evaluated(run, birds, "test", maps_from=maps)
         metrics = tiny.metrics(run) if maps is None else tiny.metrics(run)["posthoc"][maps]

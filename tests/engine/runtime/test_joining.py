@@ -39,6 +39,8 @@ def test_numbers_below_one() -> None:
         Runtime(devices=0)
     with pytest.raises(UserError, match="expected --nodes of at least 1, found -1"):
         Runtime(nodes=-1)
+    with pytest.raises(UserError, match="expected --features-gb of 0 or more, found -1"):
+        Runtime(features_gb=-1)
 
 
 def test_devices_that_cannot_work_together(second: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,7 +47,7 @@ def words(figure: Figure) -> list[Text]:
     return [text for text in found if text.get_text() and text.get_visible()]
 
 
-@pytest.mark.parametrize("sheet", some(product(SIZES, [FORM, SOFTMAX]), one_of=4))
+@pytest.mark.parametrize("sheet", some(product(SIZES, [FORM, SOFTMAX]), one_of=8))
 def test_no_words_overlap_or_leave_the_sheet(sheet: tuple[tuple[int, int], LayerForm]) -> None:
     size_hw, form = sheet
     found = attention(size_hw, form, class_name="American bulldog", image_id="american_bulldog/_181.jpg")

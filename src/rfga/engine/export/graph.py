@@ -31,7 +31,7 @@ class AllMaps(nn.Module):
     Example:
         >>> from rfga.backbones.build import build_backbone
         >>> from rfga.methods.cam import CAM
-        >>> module = AllMaps(CAM(build_backbone("resnet18"), num_classes=3))
+        >>> module = AllMaps(CAM(build_backbone("test_resnet"), num_classes=3))
         >>> [tuple(found.shape) for found in module(torch.zeros(2, 3, 64, 64))]
         [(2, 3), (2, 3, 4, 4)]
     """

@@ -33,7 +33,7 @@ class FewShotNetwork(Method):
 
     Example:
         >>> from rfga.backbones.build import build_backbone
-        >>> network = FewShotNetwork(build_backbone("resnet18"), num_classes=3).eval()
+        >>> network = FewShotNetwork(build_backbone("test_resnet"), num_classes=3).eval()
         >>> found = network.localize(torch.zeros(2, 3, 64, 96))
         >>> found.maps.shape, found.logits.abs().max().item()
         (torch.Size([2, 1, 4, 6]), 0.0)

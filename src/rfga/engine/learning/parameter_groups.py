@@ -25,10 +25,10 @@ def parameter_groups(method: Method, config: TrainConfig) -> list[dict[str, Any]
 
     Example:
         >>> from rfga.engine.run.model import build_method
-        >>> config = TrainConfig(method="cam", backbone="resnet18", weights="none", lr=0.01)
+        >>> config = TrainConfig(method="cam", backbone="test_resnet", weights="none", lr=0.01)
         >>> groups = parameter_groups(build_method(config, num_classes=3), config)
         >>> [(len(group["params"]), group["lr"]) for group in groups]
-        [(2, 0.1), (60, 0.01)]
+        [(2, 0.1), (45, 0.01)]
     """
     fast = _fast_parameters(method, config.fast_layers)
     frozen = {id(p) for p in method.pretrained_parameters()} if config.freeze_backbone else set()

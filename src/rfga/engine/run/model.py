@@ -171,7 +171,7 @@ def normalised(pixels: Tensor, backbone: Backbone) -> Tensor:
 
     Example:
         >>> from rfga.backbones.build import IMAGENET, NONE, build_backbone
-        >>> normalised(torch.zeros(1, 3, 8, 8, dtype=torch.uint8), build_backbone("resnet18")).dtype
+        >>> normalised(torch.zeros(1, 3, 8, 8, dtype=torch.uint8), build_backbone("test_resnet")).dtype
         torch.float32
     """
     if pixels.dtype != torch.uint8:
