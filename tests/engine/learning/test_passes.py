@@ -154,13 +154,14 @@ def test_the_chosen_size_is_kept_and_used(few: Path, tmp_path: Path, monkeypatch
     monkeypatch.setattr(passes, "SHRINKS", 1e9)  # nothing shrinks that much
     plain = tiny.train(few, tmp_path / "plain", **asked)
     assert Localizer.load(plain).config.image_size == 64
-    assert tiny.metrics(plain)["shrinking"] > 0
+    assert tiny.metrics(plain)["shrinking"].keys() == {"64"}
     monkeypatch.setattr(passes, "SHRINKS", 0.0)
     monkeypatch.setattr(passes, "steadiest", lambda *_: 3)
     chosen = tiny.train(few, tmp_path / "chosen", **asked)
     assert Localizer.load(chosen).config.image_size == 128
     level = {run: float(tiny.weights(run)["levels"]) for run in (plain, chosen)}
     assert level[chosen] == pytest.approx(level[plain] + 0.6 * (1 - level[plain])), "0.8 of the maximum"
+    assert tiny.metrics(chosen)["shrinking"].keys() == {"64", "128"}, "and how much of it is left"
 
 
 def test_any_method_may_have_the_foreground(few: Path, tmp_path: Path) -> None:

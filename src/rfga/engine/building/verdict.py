@@ -13,6 +13,7 @@ import numpy as np
 from rfga.engine.localizing.journal import FILE_NAME as JOURNAL
 from rfga.engine.localizing.journal import Summary
 from rfga.engine.run.folder import RunFolder
+from rfga.engine.thresholds.scale import SHRINKS
 
 UNSURE_CONFIDENCE = 0.5
 """Where boxes have less confidence than this in the mean, most of them are wrong (docs/confidence.md)."""
@@ -45,11 +46,16 @@ def verdict_of(run: RunFolder, summary: Summary, boxes: Path) -> Verdict:
     doubt = learned.pop("doubt", None)
     if doubt is None and confidence < UNSURE_CONFIDENCE:
         doubt = f"the mean confidence of the boxes is {confidence:.2f} (sound: above {UNSURE_CONFIDENCE})"
-    shrinking = metrics.get("shrinking")
+    shrinking, image_size = metrics.get("shrinking", {}), run.read_config()[0].image_size
+    times = 1.0 if "corrections" in learned else shrinking.get(str(image_size), 1.0)
+    if doubt is None and times >= SHRINKS:
+        doubt = (
+            f"boxes are {times:.2f} times as long as when photographs are seen larger (sound: < {SHRINKS})"
+        )
     choices = {
-        "image_size": run.read_config()[0].image_size,
+        "image_size": image_size,
         **learned,
-        **({} if shrinking is None else {"shrinking": shrinking}),
+        **({"shrinking": shrinking} if shrinking else {}),
     }
     missing = summary.without_box
     if doubt is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from itertools import groupby, zip_longest
@@ -175,24 +175,26 @@ class Passes:
         file = SumsFile(self._beside(name), self.stamps)
         total = len(self.method.passes())
         name = f"look {index + 1} of {total}"
-        look = Look(name, passes, self.samples, config.image_size, file, shelf)
-        self._solve(look)
+        self._solve(Look(name, passes, self.samples, config.image_size, file, shelf))
 
     def _choose_size(self, passes: Sequence[Pass]) -> int:
         """The input's side: twice the plain one where boxes shrink when photographs are seen larger."""
-        base = self.config.image_size
-        few = self._few()
+        base, few = self.config.image_size, self._few()
         self._solve(Look(f"trying inputs of {base} pixels", passes, few, base))
-        plain, larger = seen_twice(self.method, self.data.dataset, few, base, FRACTIONS[:1])
-        times = shrinking(plain[:, 0], larger[:, 0])
-        fitting = self.method.backbone.layout.fitting
-        chosen = fitting(ENLARGED * base) if times >= SHRINKS else base
+        boxes = seen_twice(self.method, self.data.dataset, few, base, FRACTIONS[:1])
+        times = shrinking(*(part[:, 0] for part in boxes))
+        doubled = self.method.backbone.layout.fitting(ENLARGED * base)
+        chosen = doubled if times >= SHRINKS else base
         announcer(self.runtime.quiet)(
             f"boxes of {base} pixels are {times:.2f} times as long as when seen {LARGER} times as large "
             f"(sound: < {SHRINKS}); inputs of {chosen} pixels"
         )
-        self.runtime.processes.agree(lambda: self.run.update_metrics(shrinking=times))
+        self._tell_shrinking({str(base): times})
         return chosen
+
+    def _tell_shrinking(self, times: Mapping[str, float]) -> None:
+        """How much boxes shrink when seen larger, by the input's side, for those who read the run."""
+        self.runtime.processes.agree(lambda: self.run.update_metrics(shrinking=dict(times)))
 
     def _few(self) -> Sequence[Sample]:
         shown = [sample for sample in self.samples if sample.label >= 0]
@@ -200,12 +202,13 @@ class Passes:
 
     def _settle_level(self) -> None:
         """Where the objects are small, cut maps where boxes do not depend on the input's size."""
-        times = self.run.read_metrics().get("shrinking", 1.0)
-        if times < SHRINKS or not isinstance(self.method, Foreground):
+        times, size = self.run.read_metrics().get("shrinking", {}), self.config.image_size
+        if max(times.values(), default=1.0) < SHRINKS or not isinstance(self.method, Foreground):
             return
-        boxes = seen_twice(self.method, self.data.dataset, self._few(), self.config.image_size, FRACTIONS)
-        fraction = FRACTIONS[steadiest(*boxes)]
-        self.method.levels.copy_(level_at(fraction, self.method.levels))
+        plain, larger = seen_twice(self.method, self.data.dataset, self._few(), size, FRACTIONS)
+        best = steadiest(plain, larger)
+        self.method.levels.copy_(level_at(FRACTIONS[best], self.method.levels))
+        self._tell_shrinking({**times, str(size): shrinking(plain[:, best], larger[:, best])})
 
     def _solve(self, look: Look) -> None:
         """Gather the sums of all processes and solve."""
