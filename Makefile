@@ -33,9 +33,10 @@ check: $(STAMP)
 
 # In two parts, or a process would grow beyond 1.5 GB. One thread of arithmetic for each: several of them on few
 # cores would wait for each other.
+PART := tests/engine tests/cli src/rfga/engine src/rfga/cli
 define quick_tests
-	OMP_NUM_THREADS=1 $(1)/python -m pytest -n auto --dist loadfile tests/engine src/rfga/engine
-	OMP_NUM_THREADS=1 $(1)/python -m pytest -n auto --dist loadfile --ignore=tests/engine --ignore=src/rfga/engine
+	OMP_NUM_THREADS=1 $(1)/python -m pytest -n auto --dist loadfile $(PART)
+	OMP_NUM_THREADS=1 $(1)/python -m pytest -n auto --dist loadfile $(addprefix --ignore=,$(PART))
 endef
 
 test: check docs

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Any
 
 import pytest
@@ -28,17 +27,22 @@ KINDS = {  # pixels of a patch, tokens without a place
 SWIN = "swin_tiny_patch4_window7_224"
 
 
-@lru_cache(maxsize=1)  # they are large
+KEPT: dict[str, Backbone] = {}
+
+
 def kept(name: str) -> Backbone:
-    """For reading alone."""
-    torch.manual_seed(0)
-    return timm_backbone(name).eval()
+    """For reading alone; one at a time, for they are large."""
+    if name not in KEPT:
+        KEPT.clear()
+        torch.manual_seed(0)
+        KEPT[name] = timm_backbone(name).eval()
+    return KEPT[name]
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _none_is_kept_for_others() -> Iterator[None]:
     yield
-    kept.cache_clear()
+    KEPT.clear()
 
 
 def images_for(name: str, rows: int = 4, columns: int = 6) -> Tensor:
