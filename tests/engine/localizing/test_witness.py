@@ -113,6 +113,7 @@ def test_localize_says_that_a_witness_took_part(
         "boxes with the help of brightness.onnx, a foreground network that was learned from masks"
     )
     assert summary["settings"]["witness"] == "brightness.onnx"
+    assert json.loads((tmp_path / "out" / "coco.json").read_text())["info"]["note"] == summary["witness"]
     assert len(summary["settings"]["witness_weights"]) == 16
     for said in (capsys.readouterr().out, (tmp_path / "out" / "review.html").read_text(encoding="utf-8")):
         assert "learned from masks" in said

@@ -149,8 +149,8 @@ def _localize_labelled(
         if processes.first:
             same = of_one_file(photographs)
             for name, write_format in writers.items():
-                names = {"file_names": same} if same and name in MERGED else {}
-                write_format(journal.predictions(ids), localizer.classes, out, **names)
+                more = {"file_names": same, "note": known["witness"]} if name in MERGED else {}
+                write_format(journal.predictions(ids), localizer.classes, out, **more)
             for place in places:
                 done = ((p.image_id, p.path) for p in photographs if p.image_id in journal)
                 place(done, out, options.photographs)

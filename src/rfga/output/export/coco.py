@@ -29,6 +29,7 @@ def write_coco(
     classes: Sequence[str],
     out_folder: Path,
     file_names: Mapping[str, str] | None = None,
+    note: str | None = None,
 ) -> Path:
     """Write ``coco.json``: images, one annotation with ``score`` for each box, categories from 1.
 
@@ -45,6 +46,7 @@ def write_coco(
         out_folder: made where it is missing; the file appears whole or not at all.
         file_names: image id to ``file_name`` relative to the given folder, where it is not the id itself.
             Predictions of one name are of one image, for each of its classes; the first tells of the image.
+        note: what a reader of the file has to know of the boxes, as ``info.note``.
 
     Raises:
         ValueError: a prediction contradicts itself (`checked`).
@@ -57,7 +59,7 @@ def write_coco(
         >>> json.loads(path.read_text())["annotations"][0]["bbox"]
         [10.0, 5.0, 20.0, 20.0]
     """
-    return write_coco_file(out_folder / "coco.json", predictions, classes, out_folder / MASKS, file_names)
+    return write_coco_file(out_folder / "coco.json", predictions, classes, out_folder / MASKS, file_names, note)
 
 
 def write_coco_file(
@@ -66,6 +68,7 @@ def write_coco_file(
     classes: Sequence[str],
     masks: Path,
     file_names: Mapping[str, str] | None = None,
+    note: str | None = None,
 ) -> Path:
     """As `write_coco`, to a file of another name.
 
@@ -75,6 +78,7 @@ def write_coco_file(
         classes: see `write_coco`.
         masks: the folder of masks, which need not be there.
         file_names: see `write_coco`.
+        note: see `write_coco`.
     """
     with (
         replacing(path) as temporary,
@@ -82,8 +86,9 @@ def write_coco_file(
         # Annotations follow the images in the file, so they wait on the disk rather than in memory.
         tempfile.TemporaryFile("w+", encoding="utf-8", dir=path.parent) as waiting,
     ):
+        info = INFO if note is None else {**INFO, "note": note}
         categories = [{"id": index + 1, "name": name} for index, name in enumerate(classes)]
-        stream.write(f'{{"info": {_json(INFO)},\n"categories": {_json(categories)},\n"images": [')
+        stream.write(f'{{"info": {_json(info)},\n"categories": {_json(categories)},\n"images": [')
         annotation_id = images = 0
         numbers = dict.fromkeys((file_names or {}).values(), 0)  # of the names that may come again
         for prediction in checked(predictions, len(classes)):
