@@ -42,7 +42,9 @@ def test_mean_features_part_birds_from_scenes() -> None:
     assert (backbone.mean, backbone.std) == (HALF, HALF)  # whatever photographs seem to say
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (backbone.mean, backbone.std))
     with torch.no_grad():
-        parts = [backbone((part.float() / 255 - mean) / std).mean((2, 3)) for part in torch.split(squares, 16)]
+        parts = [
+            backbone((part.float() / 255 - mean) / std).mean((2, 3)) for part in torch.split(squares, 16)
+        ]
     pooled = torch.cat(parts).view(2, len(samples), -1)
     known, new = pooled[:, ::2], pooled[:, 1::2]
     nearer = torch.cdist(new, known.mean(1)).argmin(2)
