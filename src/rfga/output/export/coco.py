@@ -59,7 +59,9 @@ def write_coco(
         >>> json.loads(path.read_text())["annotations"][0]["bbox"]
         [10.0, 5.0, 20.0, 20.0]
     """
-    return write_coco_file(out_folder / "coco.json", predictions, classes, out_folder / MASKS, file_names, note)
+    return write_coco_file(
+        out_folder / "coco.json", predictions, classes, out_folder / MASKS, file_names, note
+    )
 
 
 def write_coco_file(
