@@ -257,6 +257,7 @@ def test_command_line(
     assert not list(out.rglob("*.tmp"))
 
 
+@pytest.mark.slow
 def test_command_line_with_a_class_and_as_svg(run: Path, birds: Path, tmp_path: Path) -> None:
     path, classes = photographs(birds)[0], Localizer.load(run, device="cpu").classes
     out, flags = (

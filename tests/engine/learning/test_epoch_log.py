@@ -52,6 +52,7 @@ def train(data: Path, out: Path, *loggers: str, policy: RunPolicy | None = None,
     return out
 
 
+@pytest.mark.slow
 def test_loggers_change_no_weight_and_no_number(logged: Path, tiny_run: Path) -> None:
     assert not tiny.differing(tiny.weights(logged), tiny.weights(tiny_run))
     with_loggers, without = tiny.metrics(logged), tiny.metrics(tiny_run)

@@ -63,6 +63,7 @@ def test_page_of_two_methods_has_every_number(tmp_path: Path) -> None:
                 assert f"±\N{NO-BREAK SPACE}{number.spread.deviation_percent}" in text
 
 
+@pytest.mark.slow
 def test_page_of_eleven_methods_and_two_normalisations(tmp_path: Path) -> None:
     record = grid(ELEVEN, ["wsol_resnet50", "wsol_vgg16"])
     page = page_of(record, tmp_path)
