@@ -17,7 +17,7 @@ from rfga.methods import METHODS, POSTHOC
 from rfga.methods.base import MapReader, Method
 from rfga.metrics import METRICS
 from rfga.metrics.streaming import StreamedMetric
-from rfga.output.export.formats import FORMATS
+from rfga.output.export.formats import FORMATS, MERGED
 
 PUBLIC_NAMES = {
     "RFGA",
@@ -87,12 +87,8 @@ def test_registered_names_lead_to_what_the_registry_holds(kind: str, name: str) 
         assert not inspect.isabstract(found)
     else:
         assert callable(found)
-        assert list(inspect.signature(found).parameters) == [
-            "predictions",
-            "classes",
-            "out_folder",
-            "file_names",
-        ]
+        wanted = ["predictions", "classes", "out_folder", "file_names"]
+        assert list(inspect.signature(found).parameters) == wanted + ["note"] * (name in MERGED)
     assert inspect.getdoc(found), f"{kind}[{name!r}] has no docstring, which the documentation is made from"
 
 

@@ -8,6 +8,7 @@ from rfga.backbones.build import build_backbone
 from rfga.methods.base import Batch
 from rfga.methods.foreground import Foreground
 from rfga.nn.foreground import SeedSums, place_vectors
+from rfga.nn.principal import WIDEST
 
 CLASSES = 3
 
@@ -98,3 +99,24 @@ def test_in_doubt_a_place_is_object_where_all_signs_agree() -> None:
     assert again.in_doubt
     with torch.no_grad():
         torch.testing.assert_close(again.localize(images).maps, maps)
+
+
+def test_wide_features_are_narrowed_to_what_tells_places_apart() -> None:
+    method = Foreground(build_backbone("resnet50", output_stride=16), num_classes=2).eval()
+    means, seeds = method.passes()[0][-1], method.passes()[1][-1]
+    assert sum(part.nbytes for part in seeds.zeros().values()) < 12 * 8 * (WIDEST + 2) ** 2
+    images = torch.randn(3, 3, 128, 160, generator=torch.Generator().manual_seed(0))
+    means.add(
+        sums := means.zeros(), Batch(images, torch.tensor([0, 1, 0]), torch.zeros(3, dtype=torch.int64))
+    )
+    means.solve(sums)
+    vectors, grid_hw = method.places(images[:1])
+    assert (vectors.shape[2], method.discriminants.shape) == (WIDEST + 1, (2, WIDEST + 1))
+    assert vectors.shape[1] == grid_hw[0] * grid_hw[1]
+    # What is kept of each stage is the best that so many directions can keep: its covariance's largest part.
+    last = method._centred(images)[0].flatten(2).transpose(1, 2).flatten(0, 1).double()
+    assert method.components is not None
+    kept = last @ method.components[: last.shape[1], :128].double()
+    largest = torch.linalg.svdvals(last)[:128].square().sum()
+    torch.testing.assert_close(kept.square().sum(), largest, rtol=1e-4, atol=0)
+    assert Foreground(build_backbone("mobilenetv2_100"), num_classes=2).components is None

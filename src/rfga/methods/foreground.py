@@ -24,6 +24,7 @@ from rfga.nn.foreground import (
     seeds,
 )
 from rfga.nn.guided_filter import follow_edges
+from rfga.nn.principal import add_moments, kept_widths, means_of, no_moments, principal_components
 from rfga.nn.self_similarity import spread_along
 
 SHARPNESS = 3.0
@@ -49,10 +50,8 @@ class Foreground(Method):
         discriminant: one for the collection, one a class, or auto: the collection's where that predicts
             the seeds of left-out photographs as well, else the blend of both that predicts them best.
         stages: how many stages are compared, the middle one and those before it.
-        rounds: how often seeds are taken and learned from: the second time, what the first discriminant
-            calls object counts as much as the class map.
-        level: value of the discriminant (-1 background, 1 object) from which a place is object; least squares
-            say 0, but boxes were better a bit above.
+        rounds: how often seeds are taken; from the second time on, the discriminant before has a say.
+        level: value of the discriminant (-1 background, 1 object) from which a place is object.
         above: value of a seeding map, between its ends, above which a place is surely object.
         below: value below which it is surely background.
         tighten: let the maps follow the photograph's edges.
@@ -67,6 +66,7 @@ class Foreground(Method):
     """
 
     means: Tensor
+    components: Tensor | None
     discriminants: Tensor
     levels: Tensor
     doubts: Tensor
@@ -94,10 +94,12 @@ class Foreground(Method):
         self._places = backbone.middle_places[:stages]
         self._widths = [backbone.channels[place] for place in self._places]
         self.register_buffer("means", torch.zeros(sum(self._widths)))
-        self.register_buffer("discriminants", torch.zeros(num_classes, 1 + sum(self._widths)))
+        kept = sum(kept_widths(self._widths))
+        narrowed = None if kept == len(self.means) else torch.zeros(len(self.means), kept)
+        self.register_buffer("components", narrowed)
+        self.register_buffer("discriminants", torch.zeros(num_classes, 1 + kept))
         self.register_buffer("levels", torch.full((1,), level))
         self.register_buffer("doubts", torch.zeros(1))
-        self.in_doubt = False
         self.choice: Choice | None = None
         self.mixed: SeedSums | None = None  # what the discriminants were solved from
         self._folds = FOLDS if num_classes <= MANY_CLASSES else 2
@@ -156,7 +158,7 @@ class Foreground(Method):
 
     def _values(self, stages: Sequence[Tensor], labels: Tensor) -> Tensor:
         """(B, L, h, w): what the discriminants of some classes (B, L) say of every place."""
-        vectors = place_vectors(stages, grid_hw := self._grid_hw(stages))
+        vectors, grid_hw = self._vectors(stages)
         values = torch.einsum("bpd,bnd->bnp", vectors, self.discriminants[labels].to(vectors.dtype))
         return values.reshape(*values.shape[:2], *grid_hw)
 
@@ -172,8 +174,11 @@ class Foreground(Method):
 
     def places(self, images: Tensor) -> tuple[Tensor, tuple[int, int]]:
         """What discriminants see of normalised ``images``: (B, N, D), and the grid of the N places."""
-        stages = self._centred(images)
-        return place_vectors(stages, self._grid_hw(stages)), self._grid_hw(stages)
+        return self._vectors(self._centred(images))
+
+    def _vectors(self, stages: Sequence[Tensor]) -> tuple[Tensor, tuple[int, int]]:
+        grid_hw = self._grid_hw(stages)
+        return place_vectors(stages, grid_hw, self.components), grid_hw
 
     def outlined(self, values: Tensor, images: Tensor) -> Tensor:
         """Values of discriminants (B, n, h, w) as maps of ``images``, in [-1, 1]."""
@@ -216,17 +221,15 @@ class Foreground(Method):
         return {**found, **self.choice._asdict(), "level": self.levels[0].item(), **doubt}
 
     def _no_means(self) -> Sums:
-        zeros = torch.zeros(len(self.means), dtype=torch.float64)
-        return {"count": torch.zeros((), dtype=torch.float64), "features": zeros}
+        return no_moments(self._widths)
 
     def _add_means(self, sums: Sums, batch: Batch) -> None:
-        per_photograph = torch.cat([part.double().mean((2, 3)) for part in self._middle(batch.images)], dim=1)
-        shown = batch.labels >= 0
-        sums["count"] += shown.sum().cpu()
-        sums["features"] += per_photograph[shown].sum(0).cpu()
+        add_moments(sums, [part[batch.labels >= 0] for part in self._middle(batch.images)])
 
     def _solve_means(self, sums: Sums) -> None:
-        self.means.copy_(sums["features"] / sums["count"])
+        self.means.copy_(means_of(sums))
+        if self.components is not None:
+            self.components.copy_(principal_components(sums, self._widths))
 
     def _no_seeds(self) -> Sums:
         """Of each class and fold, and of photographs without any object."""
@@ -243,7 +246,7 @@ class Foreground(Method):
         stages = self._centred(batch.images)
         empty = batch.labels < 0
         if empty.any():
-            vectors = place_vectors([stage[empty] for stage in stages], self._grid_hw(stages))
+            vectors, _ = self._vectors([stage[empty] for stage in stages])
             for name, value in background_sums(vectors)._asdict().items():
                 sums[_EMPTY + name] += value.cpu()
         for row, (label, fold) in enumerate(zip(batch.labels.tolist(), batch.folds.tolist(), strict=True)):
@@ -257,7 +260,7 @@ class Foreground(Method):
                 values = self._values(own, batch.labels[row : row + 1, None])[:, 0]
                 mixed = unit_range(torch.sigmoid(SHARPNESS * values)) * spread.sqrt()
             weights, signs = seeds(unit_range(mixed), self.above, self.below)
-            vectors = place_vectors(own, (spread.shape[1], spread.shape[2]))
+            vectors = place_vectors(own, (spread.shape[1], spread.shape[2]), self.components)
             for name, value in seed_sums(vectors, weights, signs)._asdict().items():
                 sums[name][label, fold % self._folds] += value.cpu()
 
@@ -274,9 +277,9 @@ class Foreground(Method):
         return norms
 
     def _solve_seeds(self, sums: Sums) -> None:
-        every = _named(sums)
-        share = 1.0 * (self.kind == "collection")
-        self.choice = choose(every) if self.kind == "auto" else judged(every, share)
+        every = SeedSums.named(sums)
+        asked = 1.0 * (self.kind == "collection")
+        self.choice = choose(every) if self.kind == "auto" else judged(every, asked)
         self.doubt(self.choice.doubtful)
         self._solve_with(sums, self.choice.share)
 
@@ -286,7 +289,7 @@ class Foreground(Method):
             self._solve_with(sums, self.choice.share)
 
     def _solve_with(self, sums: Sums, share: float) -> None:
-        self.mixed = mixed_sums(_named(sums).over(1), share, _named(sums, _EMPTY))
+        self.mixed = mixed_sums(SeedSums.named(sums).over(1), share, SeedSums.named(sums, _EMPTY))
         self.discriminants.copy_(discriminant(self.mixed))
 
     def doubt(self, doubtful: bool) -> None:
@@ -294,7 +297,3 @@ class Foreground(Method):
         self.in_doubt = doubtful
         self.doubts.fill_(doubtful)
         self.levels.fill_(0 if doubtful else self.level)  # of agreement, half of what it has at most
-
-
-def _named(sums: Sums, prefix: str = "") -> SeedSums:
-    return SeedSums(*(sums[prefix + name] for name in SeedSums._fields))

@@ -8,7 +8,7 @@ Harchaoui, NIPS 2007; co-segmentation: Joulin, Bach and Ponce, CVPR 2010), start
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -47,6 +47,11 @@ class SeedSums(NamedTuple):
         shapes = ((*groups, size, size), (*groups, size), groups)
         return cls(*(torch.zeros(shape, dtype=torch.float64) for shape in shapes))
 
+    @classmethod
+    def named(cls, sums: Mapping[str, Tensor], prefix: str = "") -> SeedSums:
+        """Those that lie by their names among others."""
+        return cls(*(sums[prefix + name] for name in cls._fields))
+
     def over(self, *dims: int) -> SeedSums:
         """The sums over some of the leading dimensions, counted from the first."""
         return SeedSums(*(part.sum(dims) if dims else part for part in self))
@@ -67,24 +72,26 @@ class SeedSums(NamedTuple):
         return SeedSums(*(share * a + (1 - share) * b for a, b in zip(own, its, strict=True)))
 
 
-def place_vectors(stages: Sequence[Tensor], size_hw: Size) -> Tensor:
+def place_vectors(stages: Sequence[Tensor], size_hw: Size, components: Tensor | None = None) -> Tensor:
     """What the discriminant sees of every place: joined features of several stages, and a constant.
 
     Args:
         stages: features (B, C, h, w), the latest stage first, less what all places have in common.
         size_hw: of the grid of places.
+        components: (sum of all C, fewer) of ``nn.principal``, to which wide features are narrowed.
 
     Returns:
-        (B, N, D), N = height * width, D = sum of all C, and 1.
+        (B, N, D), N = height * width, D = sum of all C, or fewer, and 1.
 
     Example:
         >>> late, early = torch.ones(1, 3, 2, 2), torch.ones(1, 5, 4, 6)
         >>> place_vectors([late, early], (4, 6)).shape
         torch.Size([1, 24, 9])
     """
-    joined = joined_features(stages, size_hw) * FEATURE_SCALE
-    with_constant = torch.cat([joined, torch.ones_like(joined[:, :1])], dim=1)
-    return with_constant.flatten(2).transpose(1, 2)
+    joined = (joined_features(stages, size_hw) * FEATURE_SCALE).flatten(2).transpose(1, 2)
+    if components is not None:
+        joined = joined @ components.to(joined.dtype)
+    return torch.cat([joined, torch.ones_like(joined[..., :1])], dim=2)
 
 
 def seeds(maps: Tensor, above: float = 0.5, below: float = 0.15) -> tuple[Tensor, Tensor]:
