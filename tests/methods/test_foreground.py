@@ -102,7 +102,7 @@ def test_in_doubt_a_place_is_object_where_all_signs_agree() -> None:
 
 
 def test_wide_features_are_narrowed_to_what_tells_places_apart() -> None:
-    method = Foreground(build_backbone("resnet50", output_stride=16), num_classes=2).eval()
+    method = Foreground(build_backbone("vit_tiny_patch16_224"), num_classes=2).eval()
     means, seeds = method.passes()[0][-1], method.passes()[1][-1]
     assert sum(part.nbytes for part in seeds.zeros().values()) < 12 * 8 * (WIDEST + 2) ** 2
     images = torch.randn(3, 3, 128, 160, generator=torch.Generator().manual_seed(0))
