@@ -29,18 +29,10 @@ from rfga.engine.runtime.devices import pick_device, pick_workers
 from rfga.engine.runtime.machine import Runtime
 from rfga.engine.runtime.progress import Meter, announcer
 from rfga.engine.runtime.reading import reading_explained
-from rfga.engine.thresholds.scale import (
-    FRACTIONS,
-    LARGER,
-    SHRINKS,
-    level_at,
-    seen_twice,
-    shrinking,
-    steadiest,
-)
+from rfga.engine.thresholds.scale import FRACTIONS, SHRINKS, level_at, seen_twice, shrinking, steadiest
 from rfga.methods.base import Batch, Method, Pass, Sums
 from rfga.methods.foreground import Foreground
-from rfga.types import Sample
+from rfga.types import FloatArray, Sample
 
 ENLARGED = 2.0
 """Times the image size: what a collection of small objects takes instead."""
@@ -173,20 +165,17 @@ class Passes:
         config, processes = self.config, self.runtime.processes
         name = f"look-{index}-{config.image_size}-{processes.rank}.safetensors"
         file = SumsFile(self._beside(name), self.stamps)
-        total = len(self.method.passes())
-        name = f"look {index + 1} of {total}"
+        name = f"look {index + 1} of {len(self.method.passes())}"
         self._solve(Look(name, passes, self.samples, config.image_size, file, shelf))
 
     def _choose_size(self, passes: Sequence[Pass]) -> int:
         """The input's side: twice the plain one where boxes shrink when photographs are seen larger."""
-        base, few = self.config.image_size, self._few()
-        self._solve(Look(f"trying inputs of {base} pixels", passes, few, base))
-        boxes = seen_twice(self.method, self.data.dataset, few, base, FRACTIONS[:1])
-        times = shrinking(*(part[:, 0] for part in boxes))
-        doubled = self.method.backbone.layout.fitting(ENLARGED * base)
-        chosen = doubled if times >= SHRINKS else base
+        base = self.config.image_size
+        self._solve(Look(f"trying inputs of {base} pixels", passes, self._few(), base))
+        times = shrinking(*(part[:, 0] for part in self._seen_twice(FRACTIONS[:1])))
+        chosen = base if times < SHRINKS else self.method.backbone.layout.fitting(ENLARGED * base)
         announcer(self.runtime.quiet)(
-            f"boxes of {base} pixels are {times:.2f} times as long as when seen {LARGER} times as large "
+            f"boxes are {times:.2f} times as long as when photographs are seen larger "
             f"(sound: < {SHRINKS}); inputs of {chosen} pixels"
         )
         self._tell_shrinking({str(base): times})
@@ -200,12 +189,17 @@ class Passes:
         shown = [sample for sample in self.samples if sample.label >= 0]
         return few_of_each(shown, -(-SAMPLE // len(self.data.dataset.classes)))
 
+    def _seen_twice(self, fractions: Sequence[float]) -> tuple[FloatArray, FloatArray]:
+        """The first process's boxes, in all: others may round otherwise."""
+        asked = (self.method, self.data.dataset, self._few(), self.config.image_size, fractions)
+        return self.runtime.processes.agree(lambda: seen_twice(*asked))
+
     def _settle_level(self) -> None:
         """Where the objects are small, cut maps where boxes do not depend on the input's size."""
         times, size = self.run.read_metrics().get("shrinking", {}), self.config.image_size
         if max(times.values(), default=1.0) < SHRINKS or not isinstance(self.method, Foreground):
             return
-        plain, larger = seen_twice(self.method, self.data.dataset, self._few(), size, FRACTIONS)
+        plain, larger = self._seen_twice(FRACTIONS)
         best = steadiest(plain, larger)
         self.method.levels.copy_(level_at(FRACTIONS[best], self.method.levels))
         self._tell_shrinking({**times, str(size): shrinking(plain[:, best], larger[:, best])})
