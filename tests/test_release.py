@@ -16,6 +16,7 @@ import pytest
 import rfga
 from tests.conftest import REPOSITORY
 
+SHIPPED = (".py", ".jinja", ".yaml", ".csv", ".typed", ".safetensors", ".html", ".css", ".js")
 MOST_BYTES = 1_500_000  # 0.4 MB of them are the weights that the demo looks with
 PACKAGE = REPOSITORY / "src" / "rfga"
 
@@ -64,7 +65,7 @@ def test_the_wheel_is_small_and_whole(wheel: Path) -> None:
     needed = {
         f"rfga/{path.relative_to(PACKAGE).as_posix()}"
         for path in PACKAGE.rglob("*")
-        if path.is_file() and path.suffix in (".py", ".jinja", ".yaml", ".csv", ".typed", ".safetensors")
+        if path.is_file() and path.suffix in SHIPPED
     }
     assert needed <= held
     strangers = {name for name in held - needed if ".dist-info/" not in name}
