@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from rfga.backbones.base import Backbone
 from rfga.engine.building.train import TrainCommand, train_and_report
 from rfga.engine.run.config import RunPolicy
 from rfga.engine.runtime.machine import Runtime
@@ -88,3 +90,17 @@ def snapshot(folder: Path, names: Sequence[str] | None = None) -> dict[str, byte
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     held = {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
     return held if names is None else {name: held[name] for name in names}
+
+
+def seen_by_networks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many photographs each call from now on shows to a network that has not just seen them."""
+    saw: list[int] = []
+    forward = Backbone.forward
+
+    def counting(self: Backbone, images: Tensor, *rest: Any) -> Tensor:
+        known = [watch for watch in self._watches.values() if watch.images is images]
+        saw.extend([] if known else [len(images)])
+        return forward(self, images, *rest)
+
+    monkeypatch.setattr(Backbone, "forward", counting)
+    return saw

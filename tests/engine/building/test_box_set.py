@@ -10,9 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from torch import Tensor
 
-from rfga.backbones.base import Backbone
 from rfga.cli import main
 from rfga.data import open_dataset
 from rfga.engine.building.box_set import photographs_of
@@ -21,7 +19,7 @@ from rfga.engine.localizing.stream import CPU_BATCH
 from rfga.engine.run.folder import RunFolder
 from rfga.files import claimed, held_in
 from rfga.types import UserError
-from tests.engine.tiny import metrics
+from tests.engine.tiny import metrics, seen_by_networks
 
 SIZES_HW = ((48, 80), (70, 50), (64, 64))
 SOLVED = ["--backbone", "test_resnet", "--weights", "none", "--device", "cpu", "--workers", "0", "--quiet"]
@@ -277,15 +275,7 @@ def test_boxes_by_a_person_are_learned_from_and_stay(
 def test_a_rebuild_asks_the_network_of_changed_photographs_alone_and_finds_the_same_boxes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    saw: list[int] = []
-    forward = Backbone.forward
-
-    def counting(self: Backbone, images: Tensor, *rest: Any) -> Tensor:
-        known = [watch for watch in self._watches.values() if watch.images is images]
-        saw.extend([] if known else [len(images)])
-        return forward(self, images, *rest)
-
-    monkeypatch.setattr(Backbone, "forward", counting)
+    saw = seen_by_networks(monkeypatch)
     photographs, out = write_photographs(tmp_path / "photographs", ("train", "val")), tmp_path / "out"
     truth = write_corrections(tmp_path / "corrected.json", {"val/red/3.png": [[3.0, 4.0, 50.0, 20.0]]})
     command = ["build", str(photographs), *SOLVED, "--image-size", "64", "--out"]

@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from rfga.backbones.base import Backbone
 from rfga.engine.learning import passes
 from rfga.engine.learning.sums_file import SumsFile
 from rfga.engine.localizing.localizer import Localizer
@@ -120,15 +119,7 @@ def test_damaged_sums_are_gathered_anew(few: Path, solved: Path, tmp_path: Path,
 def test_what_the_network_gave_is_kept_for_the_next_look_and_changes_nothing(
     few: Path, solved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    saw: list[int] = []
-    forward = Backbone.forward
-
-    def counting(self: Backbone, images: Tensor, *rest: Any) -> Tensor:
-        known = [watch for watch in self._watches.values() if watch.images is images]
-        saw.extend([] if known else [len(images)])
-        return forward(self, images, *rest)
-
-    monkeypatch.setattr(Backbone, "forward", counting)
+    saw = tiny.seen_by_networks(monkeypatch)
     with_shelf = tiny.train(few, tmp_path / "with", **SETTINGS)
     assert sum(saw) == 8, "in the first look alone"
     monkeypatch.setattr(passes, "TEMPORARY_GB", 1e-9)
