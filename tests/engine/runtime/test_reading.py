@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import multiprocessing
+import multiprocessing.connection
 import os
 import re
 import signal
@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
 
 from rfga.cli import main
 from rfga.data.base import Dataset
@@ -20,7 +21,7 @@ from rfga.data.unreadable import UnreadableError
 from rfga.engine.learning import fitting
 from rfga.engine.learning.resume import read_checkpoint
 from rfga.engine.localizing.localizer import Localizer
-from rfga.engine.runtime.reading import reading_explained
+from rfga.engine.runtime.reading import reading_explained, reads_quietly
 from rfga.methods.cam import CAM
 from rfga.types import UserError
 from tests.engine import tiny
@@ -276,3 +277,28 @@ def test_confidence_is_not_fitted_to_what_is_left(birds: Path, tiny_run: Path, t
     folder_goes(data)
     with pytest.raises(UserError, match="found no file"):
         examples(localizer, dataset, known[4:8])
+
+
+class Zeros(TorchDataset[Tensor]):
+    def __len__(self) -> int:
+        return 20
+
+    def __getitem__(self, index: int) -> Tensor:
+        return torch.zeros(100)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere batches are handed over through files")
+def test_reader_is_silent_where_ctrl_c_comes_while_a_batch_is_handed_over(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    plain, batches = multiprocessing.connection.answer_challenge, iter(range(1, 100))
+
+    def stopped(*arguments: Any) -> None:
+        if next(batches) == 3:
+            raise KeyboardInterrupt
+        plain(*arguments)
+
+    monkeypatch.setattr(multiprocessing.connection, "answer_challenge", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        list(DataLoader(Zeros(), num_workers=2, worker_init_fn=reads_quietly))
+    assert capfd.readouterr().err == ""

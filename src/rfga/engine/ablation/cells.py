@@ -27,6 +27,7 @@ from rfga.engine.run.model import build_method
 from rfga.engine.run.weights_file import system_errors_told
 from rfga.engine.runtime.devices import pick_device, pick_workers
 from rfga.engine.runtime.machine import Runtime
+from rfga.engine.runtime.reading import reads_quietly
 from rfga.engine.thresholds.threshold import FIXED_THRESHOLDS, Threshold
 from rfga.files import replacing
 from rfga.methods.base import Method
@@ -101,6 +102,7 @@ def _fine_tuned(task: AblationTask) -> dict[str, Any]:
         SampleImages(dataset, samples, localizer.config.image_size, None),
         batch_size=_BATCH,
         num_workers=pick_workers(task.runtime, localizer.device),
+        worker_init_fn=reads_quietly,
     )
     measured = _measured(task, localizer, loader, dataset, list(samples))
     return measured | {"train_seconds": trained_seconds(run)}

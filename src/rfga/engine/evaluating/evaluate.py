@@ -25,7 +25,7 @@ from rfga.engine.runtime.devices import pick_workers
 from rfga.engine.runtime.machine import Runtime
 from rfga.engine.runtime.processes import Processes
 from rfga.engine.runtime.progress import Meter
-from rfga.engine.runtime.reading import reading_explained
+from rfga.engine.runtime.reading import reading_explained, reads_quietly
 from rfga.metrics.localization import LocalizationMetrics
 from rfga.output.report.page import GalleryItem
 from rfga.types import Sample, Truth, UserError
@@ -112,6 +112,7 @@ def evaluate(
         SampleImages(dataset, samples, localizer.config.image_size, None),
         batch_sampler=batches,
         num_workers=pick_workers(runtime, localizer.device),
+        worker_init_fn=reads_quietly,
     )
     own = sum(len(batch) for batch in batches)
     with Meter(f"evaluating {split}", own, quiet=runtime.quiet) as meter:

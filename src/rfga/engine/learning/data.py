@@ -23,6 +23,7 @@ from rfga.engine.run.config import TrainConfig
 from rfga.engine.runtime.machine import Runtime
 from rfga.engine.runtime.processes import ALONE, Processes
 from rfga.engine.runtime.progress import Meter, announcer
+from rfga.engine.runtime.reading import reads_quietly
 from rfga.types import Sample, UserError
 
 PROBE_PHOTOGRAPHS = 32  # enough for the statistics of one batch, read in a second
@@ -270,6 +271,7 @@ def _loader(
         batch_size=config.batch_size,
         sampler=sampler,
         num_workers=workers,
+        worker_init_fn=reads_quietly,
         drop_last=drop_last,
         pin_memory=torch.cuda.is_available(),
         persistent_workers=workers > 0,

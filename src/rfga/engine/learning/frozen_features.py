@@ -29,7 +29,7 @@ from rfga.engine.run.weights_file import weights_fingerprint
 from rfga.engine.runtime.devices import pick_device, pick_workers
 from rfga.engine.runtime.machine import Runtime
 from rfga.engine.runtime.progress import Meter
-from rfga.engine.runtime.reading import reading_explained
+from rfga.engine.runtime.reading import reading_explained, reads_quietly
 from rfga.types import Sample, UserError
 
 FOLDER, MIRRORED = "features", "mirrored"
@@ -141,6 +141,7 @@ class _Maker:
                     Subset(images, rows),
                     batch_size=_BATCH,
                     num_workers=pick_workers(self.runtime, self.device),
+                    worker_init_fn=reads_quietly,
                 )
                 for pixels, _, _ in loader:
                     yield self._features(pixels.flip(3) if mirrored else pixels)

@@ -28,7 +28,7 @@ from rfga.engine.run.shelf import FEATURES, TEMPORARY_GB, Held, Shelf
 from rfga.engine.runtime.devices import pick_device, pick_workers
 from rfga.engine.runtime.machine import Runtime
 from rfga.engine.runtime.progress import Meter, announcer
-from rfga.engine.runtime.reading import reading_explained
+from rfga.engine.runtime.reading import reading_explained, reads_quietly
 from rfga.engine.thresholds.scale import FRACTIONS, SHRINKS, level_at, seen_twice, shrinking, steadiest
 from rfga.methods.base import Batch, Method, Pass, Sums
 from rfga.methods.foreground import Foreground
@@ -244,7 +244,9 @@ class Passes:
             together = [list(places) for places in part]
             unknown = [] if known else together
             workers = self._workers(size * len(unknown))
-            read = DataLoader(images, batch_sampler=unknown, num_workers=workers)
+            read = DataLoader(
+                images, batch_sampler=unknown, num_workers=workers, worker_init_fn=reads_quietly
+            )
             for places, item in zip_longest(together, read):
                 held = look.found(places)
                 pixels = item[0] if item else held.pixels if held else None

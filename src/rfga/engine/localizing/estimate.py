@@ -28,7 +28,7 @@ from rfga.engine.run.folder import RunFolder
 from rfga.engine.runtime.devices import pick_workers
 from rfga.engine.runtime.machine import Runtime
 from rfga.engine.runtime.progress import Meter
-from rfga.engine.runtime.reading import reading_explained
+from rfga.engine.runtime.reading import reading_explained, reads_quietly
 from rfga.engine.thresholds.estimators import estimates
 from rfga.engine.thresholds.threshold import (
     LABEL_FREE,
@@ -187,6 +187,7 @@ def _raw_maps(localizer: Localizer, items: _Squares, runtime: Runtime) -> FloatA
         items,
         batch_size=_BATCH,
         num_workers=pick_workers(runtime, localizer.device) if len(items) > _BATCH else 0,
+        worker_init_fn=reads_quietly,
         collate_fn=_as_list,
     )
     found: list[FloatArray] = []

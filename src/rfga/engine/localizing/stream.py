@@ -33,7 +33,7 @@ from rfga.engine.run.config import OWN_MAPS
 from rfga.engine.runtime.devices import pick_workers, threads
 from rfga.engine.runtime.machine import Runtime
 from rfga.engine.runtime.progress import Meter
-from rfga.engine.runtime.reading import reading_explained
+from rfga.engine.runtime.reading import reading_explained, reads_quietly
 from rfga.files import StorageError
 from rfga.types import Prediction, UserError
 
@@ -139,7 +139,14 @@ class Stream:
         unknown = [paths for paths, is_known in zip(wanted, known, strict=True) if not is_known]
         reader = _Reader(self.localizer.config.image_size)
         read = iter(
-            DataLoader(reader, batch_size=None, sampler=unknown, num_workers=workers, collate_fn=_same)
+            DataLoader(
+                reader,
+                batch_size=None,
+                sampler=unknown,
+                num_workers=workers,
+                worker_init_fn=reads_quietly,
+                collate_fn=_same,
+            )
         )
         return (None if is_known else next(read) for is_known in known)
 

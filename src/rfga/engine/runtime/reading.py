@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -61,3 +63,17 @@ def _last_sentence(error: UserError) -> str:
         return text
     kind = type(error)
     return text.rpartition(f"\n{kind.__module__}.{kind.__qualname__}: ")[2].strip()
+
+
+def reads_quietly(_worker: int) -> None:
+    """Start a process of a ``DataLoader``: the one that it reads for answers Ctrl-C, and alone speaks.
+
+    Ctrl-C reaches every process of a terminal. Where it stops the first while it takes a batch over, the
+    reader finds the connection broken, and the thread that hands batches over would print how it got there.
+
+    Example:
+        >>> from torch.utils.data import DataLoader
+        >>> loader = DataLoader([1, 2], num_workers=1, worker_init_fn=reads_quietly)
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.excepthook = lambda *_: None  # only that thread asks for it; errors of reading travel with a batch
