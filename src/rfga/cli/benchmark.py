@@ -11,9 +11,14 @@ from rfga.cli.grammar.help import MEASURED, METHOD, MOST_USED, into
 from rfga.cli.printing import print_benchmark, say
 from rfga.engine.run.config import METHOD_NAMES, Normalisation
 
+METHODS_HELP = (
+    "joined by commas; NAME+foreground is a row of its own, with the foreground of the collection on top"
+)
 EXAMPLES = """
 # two methods beside each other on photographs whose boxes are known
 rfga benchmark photographs --out grid --methods cam,rfga --truth val_boxes.json
+# does the paper's layer seed the collection's foreground better than a plain classifier?
+rfga benchmark photographs --out grid --methods cam,cam+foreground,rfga,rfga+foreground --truth val_boxes.json
 # a benchmark with two networks and three seeds, measured on test
 rfga benchmark cub --out grid --backbones resnet50,wsol_vgg16 --seeds 0,1,2 --split test
 """
@@ -24,7 +29,7 @@ def add(command: ArgumentParser) -> None:
     first = into(command, MOST_USED)
     first("data", type=str, help=flags.DATA_HELP)
     first("--out", type=str, required=True, help="folder for runs, numbers and tables")
-    first("--methods", type=str, default=",".join(METHOD_NAMES), help="joined by commas")
+    first("--methods", type=str, default=",".join(METHOD_NAMES), help=METHODS_HELP)
     first("--backbones", type=str, default="resnet50", help="joined by commas")
     seeds = "joined by commas; the table has their mean and deviation"
     first("--seeds", type=str, default="0", help=seeds)

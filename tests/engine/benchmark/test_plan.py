@@ -75,6 +75,7 @@ def test_options_of_all_and_of_one() -> None:
         ({"options": {"cam.light": True}}, "found cam.light: correct or remove it"),
         ({"options": {"adl.gamma": 0.8}}, "expected --set METHOD.KEY of a method out of cam, rfga"),
         ({"options": {"rfga.light": "maybe"}}, "option light to be bool, found 'maybe'"),
+        ({"methods": ["foreground+foreground"]}, "off for the method foreground, which has it already"),
         ({"split": "all"}, "expected a split of train, val, test"),
         ({"recipe": Path("lost.yaml")}, "found lost.yaml"),
     ],
@@ -126,3 +127,19 @@ def test_truth_of_val_is_that_of_the_reported_split_where_it_is_val() -> None:
         "truth": "boxes.json",
         "val_truth": "val.json",
     }
+
+
+def test_a_method_stands_beside_itself_with_the_foreground_on_top() -> None:
+    made = plan(methods=["cam", "rfga+foreground", "rfga"], options={"rfga.light": "true"}, few_shot=False)
+    cells = {task.method: task for task in made.tasks if task.kind == "method"}
+    assert [cells[row].name for row in ("rfga+foreground", "rfga")] == [
+        "rfga+foreground-resnet50-seed0",
+        "rfga-resnet50-seed0",
+    ]
+    settings = {row: task.settings for row, task in cells.items()}
+    assert {row: (own["method"], own["foreground"]) for row, own in settings.items()} == {
+        "cam": ("cam", False),
+        "rfga+foreground": ("rfga", True),
+        "rfga": ("rfga", False),
+    }
+    assert settings["rfga+foreground"]["options"]["light"] is settings["rfga"]["options"]["light"] is True

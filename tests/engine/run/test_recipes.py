@@ -13,8 +13,10 @@ import torch
 import yaml
 
 from rfga.backbones import BACKBONES
+from rfga.backbones.build import build_backbone
 from rfga.cli import main
 from rfga.data import DATASETS
+from rfga.engine.learning.module import TrainingModule
 from rfga.engine.learning.parameter_groups import parameter_groups
 from rfga.engine.run.config import TrainConfig
 from rfga.engine.run.model import all_options, build_method
@@ -22,6 +24,7 @@ from rfga.engine.run.recipe_result import FollowedRecipe, compare, recipe_record
 from rfga.engine.run.recipes import Expected, read_recipe, recipe_names, recipe_rows, recipe_text
 from rfga.methods import METHODS
 from rfga.methods.base import Method
+from rfga.output.benchmark.published import read_published
 from rfga.types import UserError
 from tests.contract_cases import target
 from tests.engine import tiny
@@ -32,10 +35,13 @@ VARIANTS = ("vgg16", "inception_v3", "resnet50")
 SETS = {"cub": "CUB", "ilsvrc": "ILSVRC", "openimages30k": "OpenImages30k"}
 CELLS = [(data, backbone, method) for data in SETS for backbone in VARIANTS for method in BENCHMARK]
 OWN = "ilsvrc-resnet50-rfga"
+BAS = [f"{data}-{backbone}-bas" for data in ("cub", "ilsvrc") for backbone in VARIANTS]
+TS_CAM = [f"{cell}_patch16_224-ts-cam" for cell in ("cub-deit_tiny", "cub-deit_small", "ilsvrc-deit_small")]
 CLASSES = 5
 FAMILIES = [
     *([f"{data}-{pair}" for data in SETS] for pair in map("-".join, product(VARIANTS, BENCHMARK))),
     [OWN],
+    *([name] for name in BAS),
 ]
 """The recipes of one method on one network: no file is read before a test asks for it."""
 
@@ -58,8 +64,8 @@ def same_models(names: list[str]) -> list[list[str]]:
 
 
 def test_there_is_one_for_every_cell_of_the_literature() -> None:
-    assert set(recipe_names()) == {"-".join(cell) for cell in CELLS} | {OWN}
-    assert len(recipe_names()) == len(set(recipe_names())) == 55
+    assert set(recipe_names()) == {"-".join(cell) for cell in CELLS} | {OWN, *BAS, *TS_CAM}
+    assert len(recipe_names()) == len(set(recipe_names())) == 64
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -125,6 +131,32 @@ def test_the_number_is_the_published_one(cell: tuple[str, str, str], shared: Pat
     assert 0 < expected.tolerance_points <= 2
 
 
+@pytest.mark.parametrize("name", [*BAS, *TS_CAM])
+def test_the_number_of_a_rival_is_the_published_one(name: str) -> None:
+    recipe, config = recipe_of(name), settings(name)
+    backbone = config.backbone.removeprefix("wsol_").removesuffix("_patch16_224")
+    (row,) = (
+        row
+        for row in read_published()
+        if (row.source, row.dataset.lower(), row.backbone, row.method.lower(), row.metric)
+        == (recipe.source["expected"], recipe.dataset, backbone, config.method, "GTKnownLoc")
+    )
+    expected = recipe.expected
+    assert expected is not None
+    assert (expected.value_percent, expected.metric, expected.split) == (row.percent, "GTKnownLoc", "test")
+    assert (expected.normalisation, expected.contours) == ("minmax", "largest")
+
+
+@pytest.mark.parametrize("name", TS_CAM)
+def test_transformers_learn_with_their_optimiser_and_one_rate(name: str) -> None:
+    config = settings(name)
+    assert (config.optimizer, config.weight_decay, config.new_lr_factor) == ("adamw", 0.05, 1)
+    method: Method = target(METHODS, config.method)(build_backbone("test_vit"), CLASSES)
+    made = TrainingModule(method, config, 10).configure_optimizers()["optimizer"]
+    assert isinstance(made, torch.optim.AdamW)
+    assert {(group["lr"], group["weight_decay"]) for group in made.param_groups} == {(config.lr, 0.05)}
+
+
 @pytest.mark.parametrize("family", some(FAMILIES), ids=lambda names: names[0])
 def test_it_builds_a_narrow_model_with_the_layers_that_it_names(family: list[str]) -> None:
     """The recipe's network with a sixteenth of the channels."""
@@ -154,7 +186,7 @@ def assert_groups_of_the_benchmark(config: TrainConfig, fast: set[str], every: s
     late = {name for name in network if any(f".features.{n}." in name for n in (17, 19, 21, 24, 26, 28))}
     if config.backbone == "wsol_resnet50" and config.method in ("acol", "spg"):
         assert fast == stage4
-    elif config.backbone == "wsol_resnet50" and config.method != "rfga":
+    elif config.backbone == "wsol_resnet50" and config.method not in ("rfga", "bas"):
         assert fast == stage4 | {"head.weight", "head.bias"}
     elif (config.backbone, config.method) == ("wsol_vgg16", "spg"):
         assert len(late) == 12

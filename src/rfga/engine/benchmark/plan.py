@@ -19,6 +19,8 @@ from rfga.methods import METHODS
 from rfga.types import UserError
 
 FEW_SHOT = "few-shot learning baseline"
+ON_TOP = "+foreground"
+"""Behind a method's name: a row of its own, with the collection's foreground on the method's maps."""
 RUNS = "runs"
 AXES = ("methods", "backbones", "seeds", "normalisations")
 OF_A_CELL = ("method", "backbone", "seed", "options", "normalisation")  # the other settings are the grid's
@@ -32,7 +34,7 @@ class BenchmarkCommand:
     Args:
         data: folder or name of a data set.
         out: folder for runs, numbers and tables.
-        methods: names; by default all there are.
+        methods: names, each perhaps with ``ON_TOP``; by default all there are.
         backbones: names.
         seeds: of training.
         normalisations: of score maps, each measured on the same weights.
@@ -165,17 +167,16 @@ def make_plan(command: BenchmarkCommand, runtime: Runtime | None = None) -> Plan
     """
     recipe = {} if command.recipe is None else dict(read_recipe(command.recipe).train)
     axes = {axis: recipe.pop(axis, None) for axis in AXES}
-    methods = _names(command.methods or axes["methods"] or METHOD_NAMES, METHOD_NAMES, "methods")
+    methods = _names(command.methods or axes["methods"] or METHOD_NAMES)
+    _names(map(_method_of, methods), METHOD_NAMES, "methods")
     backbones = _names(command.backbones or axes["backbones"] or [recipe.get("backbone", "resnet50")])
     seeds = parse_seeds(command.seeds or axes["seeds"] or [recipe.get("seed", 0)])
     given = command.normalisations or axes["normalisations"] or [recipe.get("normalisation", "minmax")]
     normalisations = _names(given, get_args(Normalisation), "normalisations")
     options = _options(methods, recipe, command.options)
     shared = _shared({**recipe, **command.settings})
-    of_method = {
-        method: all_options(TrainConfig.from_dict({"method": method, "options": options[method]}))
-        for method in methods
-    }
+    own = {row: {**_of_row(row, shared), "options": options[row]} for row in methods}
+    of_method = {row: all_options(TrainConfig.from_dict(settings)) for row, settings in own.items()}
     epochs = shared["epochs"] if command.few_shot_epochs is None else command.few_shot_epochs
     TrainConfig.from_dict({**shared, "epochs": epochs})
     split = canonical_split(command.split)
@@ -203,12 +204,26 @@ def make_plan(command: BenchmarkCommand, runtime: Runtime | None = None) -> Plan
         "runtime": runtime or Runtime(),
     }
     tasks = [Task("baseline", name, None, None, {}, **everywhere) for name in BASELINES]
-    grid = [cells("method", name, {"method": name, "options": of_method[name]}) for name in methods]
+    grid = [cells("method", row, {**own[row], "options": of_method[row]}) for row in methods]
     # All methods on one backbone with one seed come before the next seed: a grid that is stopped compares.
     tasks += [task for place in zip(*grid, strict=True) for task in place]
     if command.few_shot:
         tasks += cells("few-shot", FEW_SHOT, {"epochs": epochs})
     return Plan(methods, backbones, seeds, normalisations, split, shared, of_method, epochs, tuple(tasks))
+
+
+def _method_of(row: str) -> str:
+    return row.removesuffix(ON_TOP)
+
+
+def _of_row(row: str, shared: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a row that are its own.
+
+    Example:
+        >>> _of_row("cam+foreground", {"foreground": False})
+        {'method': 'cam', 'foreground': True}
+    """
+    return {"method": _method_of(row), "foreground": shared["foreground"] or row.endswith(ON_TOP)}
 
 
 def _shared(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -263,25 +278,27 @@ def _options(
     found: dict[str, dict[str, Any]] = {method: {} for method in methods}
     for key, value in ordered:
         named, _, option = key.rpartition(".")
-        those = [m for m in methods if option in valid[m] and (not named or _plain(m) == _plain(named))]
+        those = [row for row in methods if option in valid[row] and (not named or _named(row, named))]
         if not those:
-            raise UserError(_no_such_option(key, named, valid))
+            by_method = {_method_of(row): names for row, names in valid.items()}
+            raise UserError(_no_such_option(key, named, by_method))
         for method in those:
             found[method][option] = value
     return found
 
 
 def _option_names(method: str) -> list[str]:
-    return [option.name for option in options_of(resolve(METHODS, method, "method"))]
+    return [option.name for option in options_of(resolve(METHODS, _method_of(method), "method"))]
 
 
 def _no_such_option(key: str, named: str, valid: Mapping[str, Sequence[str]]) -> str:
-    if named and not any(_plain(method) == _plain(named) for method in valid):
+    if named and not any(_named(method, named) for method in valid):
         return f"expected --set METHOD.KEY of a method out of {', '.join(valid)}, found {key}: correct it"
     there = [f"{method}.{name}" for method, names in valid.items() for name in names]
     listed = f"one of {', '.join(there)}" if there else "none, since these methods have no option"
     return f"expected as --set {listed}, found {key}: correct or remove it"
 
 
-def _plain(name: str) -> str:
-    return name.replace("-", "_")  # as the command line spells keys
+def _named(row: str, name: str) -> bool:
+    """Whether a row is of that method, which the command line may have spelled with underscores."""
+    return _method_of(row).replace("-", "_") == name.replace("-", "_")

@@ -107,14 +107,17 @@ class TrainingModule(lightning.LightningModule):
         self.log("val_top1", self.val_top1, on_step=False, on_epoch=True, batch_size=len(labels))
 
     def configure_optimizers(self) -> Any:
-        """SGD with momentum; some layers (see ``parameter_groups``) learn faster than the others."""
+        """The optimiser; some layers (see ``parameter_groups``) learn faster than the others."""
         config = self.config
-        optimizer = torch.optim.SGD(
-            parameter_groups(self.method, config),
-            momentum=config.momentum,
-            nesterov=config.nesterov and config.momentum > 0,
-            weight_decay=config.weight_decay,
-        )
+        groups = parameter_groups(self.method, config)
+        optimizer: torch.optim.Optimizer
+        if config.optimizer == "adamw":
+            optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay)
+        else:
+            nesterov = config.nesterov and config.momentum > 0
+            optimizer = torch.optim.SGD(
+                groups, momentum=config.momentum, nesterov=nesterov, weight_decay=config.weight_decay
+            )
         schedule = LambdaLR(optimizer, rate_factor(config, self.steps_per_epoch))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

@@ -20,6 +20,7 @@ MOST_SIDE_PIXELS = 4096  # of the square that the network sees: a batch of large
 OWN_MAPS = "own"  # those of the method itself, beside the names above
 Normalisation = Literal["minmax", "max", "pas", "ivr", "none"]
 ESTIMATED = tuple(name for name in get_args(Normalisation) if name != "none")  # "none": a level of its own
+Optimizer = Literal["sgd", "adamw"]
 Schedule = Literal["cosine", "step", "constant"]
 CropKind = Literal["benchmark", "random-resized"]
 Decoding = Literal["reduced", "full"]
@@ -47,7 +48,8 @@ class TrainConfig:
         lr: learning rate of the pretrained weights.
         new_lr_factor: how many times faster new layers learn.
         fast_layers: which weights these are, by the beginnings of their names; by default all new ones.
-        momentum: of the SGD optimiser.
+        optimizer: sgd (with momentum), or adamw, by which transformers are trained.
+        momentum: of sgd.
         nesterov: look ahead with the momentum.
         weight_decay: of all weights.
         schedule: how the learning rate falls: cosine to zero, by ten at each milestone, or not.
@@ -82,6 +84,7 @@ class TrainConfig:
     lr: float = 0.001
     new_lr_factor: float = 10.0
     fast_layers: tuple[str, ...] | None = None
+    optimizer: Optimizer = "sgd"
     momentum: float = 0.9
     nesterov: bool = True
     weight_decay: float = 5e-4
