@@ -155,6 +155,31 @@ def test_the_chosen_size_is_kept_and_used(few: Path, tmp_path: Path, monkeypatch
     assert tiny.metrics(chosen)["shrinking"].keys() == {"64", "128"}, "and how much of it is left"
 
 
+@pytest.mark.parametrize("batches", some([9, 3, 6, 11], one_of=4))
+def test_a_run_killed_after_it_doubled_its_input_ends_the_same(
+    few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batches: int
+) -> None:
+    monkeypatch.setattr(passes, "SHRINKS", 0.0)  # everything shrinks that much
+    asked = {**SETTINGS, "choose_size": True, "image_size": 64, "batch_size": 3}
+    whole = tiny.train(few, tmp_path / "whole", **asked)
+    gather, sizes = passes.Passes._batch, list[int]()
+
+    def dying(self: passes.Passes, look: passes.Look, *rest: Any) -> Any:
+        if len(sizes) == batches:
+            raise KeyboardInterrupt
+        sizes.append(look.image_size)
+        return gather(self, look, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(passes.Passes, "_batch", dying)
+        with pytest.raises(KeyboardInterrupt):
+            tiny.train(few, tmp_path / "run", **asked)
+    run = tiny.train(few, tmp_path / "run", policy=tiny.RESUME, **asked)
+    require_close(run, whole)
+    assert tiny.metrics(run)["shrinking"] == pytest.approx(tiny.metrics(whole)["shrinking"])
+    assert max(sizes) == (128 if batches > 6 else 64)
+
+
 def test_any_method_may_have_the_foreground(few: Path, tmp_path: Path) -> None:
     run = tiny.train(few, tmp_path / "run", method="cam", foreground=True, epochs=1)
     plain = tiny.train(few, tmp_path / "plain", method="cam", epochs=1)

@@ -87,6 +87,16 @@ def test_broken_off_run_ends_as_one_that_never_stopped(
 
 
 @pytest.mark.slow
+def test_what_adamw_remembers_is_taken_up_again(
+    birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = tiny.train(birds, tmp_path / "whole", truth=birds / "val_boxes.json", optimizer="adamw")
+    run = stopped_run(birds, tmp_path / "run", STEPS_PER_EPOCH + 2, monkeypatch, optimizer="adamw")
+    tiny.train(birds, run, policy=tiny.RESUME)
+    require_same_end(run, whole)
+
+
+@pytest.mark.slow
 def test_randomness_of_a_method_is_taken_up_again(
     birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

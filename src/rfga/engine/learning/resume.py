@@ -26,10 +26,13 @@ def resumed_config(run: RunFolder, config: TrainConfig) -> TrainConfig:
     """
     held, _ = run.read_config()
     given, kept = config.to_dict(), held.to_dict()
+    settled = {name for name in FOUND_OUT if given[name] is None}
+    if _has_chosen_its_size(run, config, held):
+        settled |= {"image_size", "choose_size"}
     changed = [
         f"{name} {given[name]} instead of {kept[name]}"
         for name in given
-        if name != "options" and given[name] != kept[name] and not (name in FOUND_OUT and given[name] is None)
+        if name != "options" and given[name] != kept[name] and name not in settled
     ]
     if config.method == held.method:
         wanted, had = all_options(config), all_options(held)
@@ -44,6 +47,13 @@ def resumed_config(run: RunFolder, config: TrainConfig) -> TrainConfig:
             "leave them out, or start anew with --overwrite"
         )
     return replace(held, options=all_options(held))
+
+
+def _has_chosen_its_size(run: RunFolder, config: TrainConfig, held: TrainConfig) -> bool:
+    """Whether the choice that is asked for was made already, from the size that is given."""
+    tried = run.read_metrics().get("shrinking", {})
+    known = {*tried, str(held.image_size)} if tried else set()
+    return config.choose_size and str(config.image_size) in known
 
 
 def require_same_data(run: RunFolder, classes: tuple[str, ...], data: dict[str, Any]) -> None:
