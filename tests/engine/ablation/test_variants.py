@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from rfga.engine.ablation.plan import AblationCommand, make_ablation_plan
 from rfga.engine.ablation.variants import COMMON_SCALE, FULL, MECHANISMS, all_variants, chosen_variants
 from rfga.engine.run.config import ESTIMATED
 from rfga.engine.run.options import options_of
@@ -63,3 +65,14 @@ def test_chosen_mechanisms_come_with_the_full_layer() -> None:
     ]
     with pytest.raises(UserError, match=r"expected --only out of layer, views, .*, found 'heads'"):
         chosen_variants(["views", "heads"])
+
+
+def test_the_foreground_on_top_needs_the_whole_network() -> None:
+    asked: dict[str, Any] = {"only": ["layer"], "settings": {"foreground": True}}
+    with pytest.raises(UserError, match="expected --fine-tune with --foreground"):
+        make_ablation_plan(AblationCommand("birds", Path("out"), **asked))
+    plan = make_ablation_plan(AblationCommand("birds", Path("out"), fine_tune=True, **asked))
+    assert [(task.method, task.settings["foreground"]) for task in plan.tasks] == [
+        ("rfga", True),
+        ("cam", True),
+    ]

@@ -15,6 +15,7 @@ from rfga.engine.run.config import RunPolicy, TrainConfig
 from rfga.engine.run.model import all_options
 from rfga.engine.run.recipes import read_recipe
 from rfga.engine.runtime.machine import Runtime
+from rfga.types import UserError
 
 REPLICATES = "replicates"
 OF_A_VARIANT = ("method", "options", "seed", "freeze_backbone")  # the other settings are the grid's
@@ -105,7 +106,7 @@ def make_ablation_plan(command: AblationCommand, runtime: Runtime | None = None)
     """Every training of the ablation with its settings checked, seed by seed.
 
     Raises:
-        UserError: an unknown name or setting, or a value out of its range.
+        UserError: an unknown name or setting, a value out of its range, or settings that do not go together.
 
     Example:
         >>> asked = AblationCommand("birds", Path("out"), seeds=[0, 1], only=["gate"])
@@ -116,6 +117,11 @@ def make_ablation_plan(command: AblationCommand, runtime: Runtime | None = None)
     given = {**recipe, **command.settings}
     settings = {name: value for name, value in given.items() if name not in (*OF_A_VARIANT, *AXES)}
     config = TrainConfig.from_dict({**settings, "freeze_backbone": not command.fine_tune})
+    if config.foreground and not command.fine_tune:
+        raise UserError(
+            "expected --fine-tune with --foreground, which reads places of the whole network, found features "
+            "of the last stage alone: add --fine-tune"
+        )
     complete = config.to_dict()
     shared = {name: complete[name] for name in complete if name not in ("method", "options", "seed")}
     variants = chosen_variants(command.only, config.normalisation)
