@@ -10,7 +10,7 @@ SHARES = (1.0, 0.3, 0.1, 0.0)
 """Of the collection's sums in a class's discriminant: 1 is one for all, 0 each class its own."""
 COLLECTION_MARGIN = 1.1
 """One for all is taken where it misses seeds by no more than so many times what the best does."""
-UNSURE_RATIO = 1.5
+UNSURE_RATIO = 1.33
 """From so many times what the classes' own miss, what they call object contradicts itself."""
 
 MOST_BACKGROUND = 0.15
@@ -34,7 +34,7 @@ class Choice(NamedTuple):
         """What that means, in words."""
         return (
             "what the maps of one class call object, those of another call background: one discriminant "
-            f"for all misses {self.ratio:.1f} times what one each does (sound: < {UNSURE_RATIO:g})"
+            f"for all misses {self.ratio:.2f} times what one each does (sound: < {UNSURE_RATIO:g})"
         )
 
 
