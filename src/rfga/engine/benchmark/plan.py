@@ -217,12 +217,7 @@ def _method_of(row: str) -> str:
 
 
 def _of_row(row: str, shared: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a row that are its own.
-
-    Example:
-        >>> _of_row("cam+foreground", {"foreground": False})
-        {'method': 'cam', 'foreground': True}
-    """
+    """The settings of a row that are its own."""
     return {"method": _method_of(row), "foreground": shared["foreground"] or row.endswith(ON_TOP)}
 
 
