@@ -306,6 +306,19 @@ def test_grid_from_the_command_line_trains_and_measures(
 
 
 @pytest.mark.slow
+def test_a_method_is_measured_beside_itself_with_the_foreground_on_top(birds: Path, tmp_path: Path) -> None:
+    methods = ["cam", "cam+foreground"]
+    found = run_benchmark(asked(birds, tmp_path, methods=methods, seeds=[0], few_shot=False), tiny.QUIET)
+    cells = {cell["method"]: cell for cell in found["cells"] if cell["kind"] == "method"}
+    assert {row: cell["state"] for row, cell in cells.items()} == dict.fromkeys(methods, "done")
+    plain, on_top = (tiny.weights(tmp_path / cells[row]["run"]) for row in methods)
+    assert not {"discriminants", "levels"} & plain.keys()
+    assert {"discriminants", "levels"} <= on_top.keys()
+    maps = [cells[row]["evaluations"]["minmax"]["metrics"]["MaxBoxAccV2"] for row in methods]
+    assert maps[0] != maps[1]
+
+
+@pytest.mark.slow
 def test_training_that_was_stopped_goes_on_to_the_same_weights(
     birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
