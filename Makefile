@@ -32,11 +32,11 @@ check: $(STAMP)
 	$(BIN)/mypy
 
 # In two parts, or a process would grow beyond 1.5 GB. One thread of arithmetic for each: several of them on few
-# cores would wait for each other.
+# cores would wait for each other. Two arenas (glibc): of many, each keeps what its threads once used.
 PART := tests/engine tests/cli src/rfga/engine src/rfga/cli
 define quick_tests
-	OMP_NUM_THREADS=1 $(1)/python -m pytest -n auto --dist loadfile $(PART)
-	OMP_NUM_THREADS=1 $(1)/python -m pytest -n auto --dist loadfile $(addprefix --ignore=,$(PART))
+	MALLOC_ARENA_MAX=2 OMP_NUM_THREADS=1 $(1)/python -m pytest -n auto --dist loadfile $(PART)
+	MALLOC_ARENA_MAX=2 OMP_NUM_THREADS=1 $(1)/python -m pytest -n auto --dist loadfile $(addprefix --ignore=,$(PART))
 endef
 
 test: check docs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,11 @@ from rfga.geometry.maps import score_maps
 from rfga.metrics.adapters import from_grad_cam, from_torchcam
 from rfga.types import FloatArray, UserError
 
-pytest.importorskip("pytorch_grad_cam", reason="the extra grad-cam is not installed")
-pytest.importorskip("torchcam", reason="torchcam is not installed")
+# Looked for and not imported, which every process of the tests would pay for with 50 MB.
+pytestmark = [
+    pytest.mark.skipif(find_spec("pytorch_grad_cam") is None, reason="the extra grad-cam is not installed"),
+    pytest.mark.skipif(find_spec("torchcam") is None, reason="torchcam is not installed"),
+]
 
 SIZE_HW = (96, 160)
 BOXES = ((40, 16, 104, 64), (8, 32, 56, 88), (96, 8, 152, 40))  # where each image is bright: x0, y0, x1, y1
