@@ -31,12 +31,15 @@ check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# In two parts, or a process would grow beyond 1.5 GB. One thread of arithmetic for each: several of them on few
+# In three parts, or a process would grow beyond 1.5 GB. One thread of arithmetic for each: several of them on few
 # cores would wait for each other. Two arenas (glibc): of many, each keeps what its threads once used.
-PART := tests/engine tests/cli src/rfga/engine src/rfga/cli
+ENGINE := tests/engine tests/cli src/rfga/engine src/rfga/cli
+NETWORKS := tests/backbones tests/methods tests/nn src/rfga/backbones src/rfga/methods src/rfga/nn
+PYTEST = MALLOC_ARENA_MAX=2 OMP_NUM_THREADS=1 $(1)/python -m pytest -n auto --dist loadfile
 define quick_tests
-	MALLOC_ARENA_MAX=2 OMP_NUM_THREADS=1 $(1)/python -m pytest -n auto --dist loadfile $(PART)
-	MALLOC_ARENA_MAX=2 OMP_NUM_THREADS=1 $(1)/python -m pytest -n auto --dist loadfile $(addprefix --ignore=,$(PART))
+	$(PYTEST) $(ENGINE)
+	$(PYTEST) $(NETWORKS)
+	$(PYTEST) $(addprefix --ignore=,$(ENGINE) $(NETWORKS))
 endef
 
 test: check docs
