@@ -4,7 +4,8 @@
 
 Builds, takes the found boxes of some photographs, drawn by chance, for confirmed by a person, and builds
 again from copies of the same folder: as it is, and without its features. Every build is a process of its own,
-so that its start counts as well. Boxes of both are compared.
+so that its start counts as well. Boxes of both are compared. Then the same photographs are confirmed on the
+page of ``--correct``, and its button is timed, from the request to the answer.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ import argparse
 import json
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from http.client import HTTPConnection
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -48,6 +51,7 @@ def main() -> None:
         again = [*command, "--truth", str(truth)]
         told("again", kept, *timed([*again, "--out", str(kept)]))
         told("again, without features", plain, *timed([*again, *NONE_KEPT, "--out", str(plain)]))
+        told_of_page([*command, "--out", str(first), "--correct", "--port", "0"], asked.corrected)
         same, count = compared(kept, plain)
         print(f"{same} of {count} boxes of both are the same; {features / 1e9:.2f} GB of features")
 
@@ -79,6 +83,35 @@ def confirmed(out: Path, path: Path, count: int) -> Path:
     coco["annotations"] = [box for box in coco["annotations"] if box["image_id"] in ids]
     path.write_text(json.dumps(coco))
     return path
+
+
+def told_of_page(arguments: Sequence[str], count: int) -> None:
+    """Three times: some more photographs are confirmed, and the collection learns."""
+    command = [sys.executable, "-u", "-m", "rfga", *arguments, "--quiet"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as page:
+        assert page.stdout is not None
+        address = next(line.split()[4] for line in page.stdout if line.startswith("the page is at "))
+        numbers = iter(np.random.default_rng(0).permutation(asked_of(address, "about")["photographs"]))
+        seconds = []
+        for _ in range(3):
+            for _, number in zip(range(count), numbers, strict=False):
+                asked_of(address, "change", number=int(number), mark="right")
+            began = time.perf_counter()
+            asked_of(address, "learn")
+            seconds.append(time.perf_counter() - began)
+        page.send_signal(signal.SIGINT)
+        page.stdout.read()
+    assert page.returncode == 0
+    print(f"| on the page | {', '.join(f'{value:.1f}' for value in seconds)} | | |", flush=True)
+
+
+def asked_of(address: str, question: str, **body: Any) -> Any:
+    """What the page's server answers."""
+    connection = HTTPConnection(address.removeprefix("http://"), timeout=600)
+    connection.request("POST", f"/ask/{question}", json.dumps(body))
+    answer: Any = json.loads(connection.getresponse().read())
+    connection.close()
+    return answer
 
 
 def compared(one: Path, other: Path) -> tuple[int, int]:

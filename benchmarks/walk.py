@@ -22,9 +22,10 @@ import numpy as np
 from halves import half_of
 
 from rfga.data import open_dataset
-from rfga.engine.reviewing.command import ReviewCommand, opened, write_corrected
+from rfga.engine.reviewing.corrected import write_corrected
 from rfga.engine.reviewing.corrections import box_of
 from rfga.engine.reviewing.review import Review
+from rfga.engine.reviewing.sitting import ReviewCommand, opened
 from rfga.geometry.boxes import iou
 from rfga.types import FloatArray
 

@@ -49,11 +49,14 @@ def add(command: ArgumentParser) -> None:
     default = {"formats": tuple(FORMATS), "second_look": True}
     most = ("max_boxes", "formats", "masks")
     flags.add_options(command, LocalizeOptions, only=most, said=said, defaults=default, group=MOST_USED)
+    correct = "then open the page of rfga review, on which the collection learns from what is corrected"
+    first("--correct", action="store_true", help=correct)
     flags.add_truth(command, "boxes or masks of any photographs, which stay and are learned from")
     done = (*most, "labels", "pictures", "maps", "batch_size")
     flags.add_options(command, LocalizeOptions, without=done, said=said, defaults=default)
     flag = into(command, WRITTEN)
     flag("--overwrite", action="store_true", help="start anew, instead of going on where it stopped")
+    flag("--port", type=int, default=7861, help="of the page of --correct; 0 takes any that is free")
     flags.add_json(command, "write the summary there too")
     flag = into(command, METHOD)
     flag("--method", choices=METHOD_NAMES, default="foreground", help="how the network learns to localize")
@@ -67,6 +70,7 @@ def add(command: ArgumentParser) -> None:
 def run(values: dict[str, Any], explicit: set[str]) -> None:
     """Carry out the command."""
     from rfga.engine.building.box_set import BuildCommand, build_boxes
+    from rfga.engine.building.correcting import correct_built, with_earlier_corrections
 
     file = flags.writable(values["json"])
     command = flags.made(
@@ -76,8 +80,13 @@ def run(values: dict[str, Any], explicit: set[str]) -> None:
         options=flags.option_pairs(values["set"]),
         localize=flags.made(LocalizeOptions, values, batch_size=LocalizeOptions.batch_size),
     )
-    built = build_boxes(command, flags.runtime_of(values))
+    runtime = flags.runtime_of(values)
+    if values["correct"]:
+        command = with_earlier_corrections(command)
+    built = build_boxes(command, runtime)
     _print(built, values)
+    if values["correct"]:
+        built = correct_built(command, built, values["port"], runtime, tell)
     flags.write_json_to(file, built.as_json())
 
 

@@ -34,7 +34,8 @@ def add(command: ArgumentParser) -> None:
 
 def run(values: dict[str, Any], explicit: set[str]) -> None:
     """Carry out the command."""
-    from rfga.engine.reviewing.command import ReviewCommand, review_boxes
+    from rfga.engine.reviewing.command import review_boxes
+    from rfga.engine.reviewing.sitting import ReviewCommand
 
     command = flags.made(ReviewCommand, values, boxes=Path(values["boxes"]))
     review_boxes(command, tell)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -59,30 +61,27 @@ def guided_filter(maps: Tensor, guide: Tensor, radius: int = 8, epsilon: float =
             f"{tuple(guide.shape)}: resize the photographs to the maps"
         )
     guide = guide - guide.mean((2, 3), keepdim=True)  # so that variances keep their digits
-    mean, of_maps = _window_mean(guide, radius), _window_mean(maps, radius)
+    average = _window_means(guide, radius)
+    mean, of_maps = average(guide), average(maps)
     pairs = torch.cat([guide[:, i : i + 1] * guide[:, j : j + 1] for i, j in _PAIRS], dim=1)
-    covered = _window_mean(pairs, radius) - torch.cat(
-        [mean[:, i : i + 1] * mean[:, j : j + 1] for i, j in _PAIRS], dim=1
-    )
+    covered = average(pairs) - torch.cat([mean[:, i : i + 1] * mean[:, j : j + 1] for i, j in _PAIRS], dim=1)
     inverse = _inverse(covered, epsilon)
     filtered = []
     for one, its_mean in zip(torch.split(maps, 1, dim=1), torch.split(of_maps, 1, dim=1), strict=True):
-        common = _window_mean(guide * one, radius) - mean * its_mean  # (B, 3, h, w)
+        common = average(guide * one) - mean * its_mean  # (B, 3, h, w)
         slopes = torch.cat([(row * common).sum(1, keepdim=True) for row in inverse], dim=1)
         offset = its_mean - (slopes * mean).sum(1, keepdim=True)
-        filtered.append(
-            (_window_mean(slopes, radius) * guide).sum(1, keepdim=True) + _window_mean(offset, radius)
-        )
+        filtered.append((average(slopes) * guide).sum(1, keepdim=True) + average(offset))
     return torch.cat(filtered, dim=1)
 
 
 _PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
 
 
-def _window_mean(values: Tensor, radius: int) -> Tensor:
+def _window_means(like: Tensor, radius: int) -> Callable[[Tensor], Tensor]:
     """Means over squares: along the columns and the rows, as products, six times as fast as pooling."""
-    down, along = (_means(side, radius, values) for side in values.shape[2:])
-    return down @ values @ along.T
+    down, along = (_means(side, radius, like) for side in like.shape[2:])
+    return lambda values: down @ values @ along.T
 
 
 def _means(side: int, radius: int, like: Tensor) -> Tensor:

@@ -15,8 +15,9 @@ import pytest
 from PIL import Image
 
 from rfga.engine.reviewing.app import MOST_BYTES, STATIC
-from rfga.engine.reviewing.command import HOST, ReviewCommand, Reviewing, reviewing
+from rfga.engine.reviewing.command import HOST, Reviewing, reviewing
 from rfga.engine.reviewing.pictures import THUMBNAIL_PIXELS
+from rfga.engine.reviewing.sitting import ReviewCommand
 from rfga.files import StorageError
 from rfga.output.letters import legible
 from tests.engine.reviewing import made
@@ -101,7 +102,7 @@ def test_what_the_page_asks(page: Reviewing) -> None:
 def test_others_reach_nothing(page: Reviewing) -> None:
     own = page.address
     assert told(page, "/ask/undo", {}, origin=own, sec_fetch_site="same-origin").status == 200
-    before = page.review.said.path.read_bytes()
+    before = page.sitting.review.said.path.read_bytes()
     for headers in (
         {"origin": "https://elsewhere.org"},
         {"origin": "null"},
@@ -118,7 +119,7 @@ def test_others_reach_nothing(page: Reviewing) -> None:
         ):
             answer = told(page, path, body, **headers)
             assert (answer.status, answer.body[:18]) == (403, b"expected a request"), headers
-    assert page.review.said.path.read_bytes() == before
+    assert page.sitting.review.said.path.read_bytes() == before
 
 
 @pytest.mark.parametrize(
@@ -160,11 +161,11 @@ def test_other_addresses_are_not_there(path: str, method: str, status: int, page
     ],
 )
 def test_what_the_page_would_not_send_is_told_in_a_sentence(name: str, body: Any, page: Reviewing) -> None:
-    steps = page.review.said.steps
+    steps = page.sitting.review.said.steps
     answer = told(page, f"/ask/{name}", body)
     assert answer.status == 400, answer.body
     assert answer.body.startswith(b"expected ")
-    assert page.review.said.steps == steps
+    assert page.sitting.review.said.steps == steps
 
 
 @pytest.mark.parametrize(
@@ -179,7 +180,9 @@ def test_names_are_text_and_cannot_turn_what_stands_beside_them(name: str, tmp_p
         assert told(opened, "/thumbnail/0").status == 200
         assert told(opened, "/ask/change", {"number": 0, "mark": "right"}).json["state"] == "right"
         assert told(opened, "/ask/write", {}).status == 200
-        [image] = json.loads((opened.review.found.place.boxes / "corrected.json").read_text())["images"]
+        [image] = json.loads((opened.sitting.review.found.place.boxes / "corrected.json").read_text())[
+            "images"
+        ]
         assert image["file_name"] == name
 
 
@@ -210,7 +213,7 @@ def test_a_change_that_cannot_be_kept_is_told(page: Reviewing, monkeypatch: pyte
     def full(step: object) -> None:
         raise StorageError("expected to keep this, found no room")
 
-    monkeypatch.setattr(page.review.said, "add", full)
+    monkeypatch.setattr(page.sitting.review.said, "add", full)
     answer = told(page, "/ask/change", {"number": 4, "mark": "right"})
     assert (answer.status, answer.body) == (507, b"expected to keep this, found no room")
     assert told(page, "/ask/entry", {"number": 4}).json["state"] == "open"
@@ -218,4 +221,4 @@ def test_a_change_that_cannot_be_kept_is_told(page: Reviewing, monkeypatch: pyte
 
 def test_only_this_machine_is_listened_to(page: Reviewing) -> None:
     assert HOST == "127.0.0.1"
-    assert Path(page.review.said.path).parent == page.review.found.place.boxes
+    assert Path(page.sitting.review.said.path).parent == page.sitting.review.found.place.boxes

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from rfga.engine.reviewing.command import ReviewCommand, reviewing
+from rfga.engine.reviewing.command import reviewing
+from rfga.engine.reviewing.sitting import ReviewCommand
 from tests.engine.reviewing import made
+from tests.engine.reviewing.test_sitting import finding
 from tests.engine.serve.browser import NAMES, Tab, browser_tab, find_browser
 
 CONTROL, SHIFT = 2, 8
@@ -150,8 +152,8 @@ def test_a_sitting(tmp_path: Path) -> None:
 def test_a_small_window_goes_on_where_one_stopped(tmp_path: Path) -> None:
     boxes = made.boxes_folder(tmp_path)
     with reviewing(ReviewCommand(boxes, port=0)) as page:
-        page.review.change(2, "corrected", [])
-        page.review.change(0, "right")
+        page.sitting.review.change(2, "corrected", [])
+        page.sitting.review.change(0, "right")
     with (
         reviewing(ReviewCommand(boxes, port=0)) as page,
         browser_tab(tmp_path / "profile", (700, 900)) as tab,
@@ -170,3 +172,30 @@ def test_a_small_window_goes_on_where_one_stopped(tmp_path: Path) -> None:
         assert tab.value("document.querySelector('#keys').open")
         tab.screenshot(tmp_path / "keys.png")
         assert tab.complaints == []
+
+
+def test_the_button_has_the_collection_learn(tmp_path: Path) -> None:
+    boxes = made.boxes_folder(tmp_path)
+    learn = finding(boxes, [])
+    with (
+        reviewing(ReviewCommand(boxes, port=0), learn) as page,
+        browser_tab(tmp_path / "profile", (1280, 800)) as tab,
+    ):
+        person = Person(tab, boxes)
+        tab.open(page.address)
+        person.shows("dog/none.png")
+        person.press("l")  # nothing is corrected yet
+        tab.until("document.querySelector('#kept').textContent.startsWith('expected corrected photographs')")
+        assert tab.complaints.pop().startswith("Failed to load resource")  # what was refused
+        person.drag((20, 30), (120, 90))
+        person.kept(1)
+        tab.value("document.querySelector('#learn').click()")
+        tab.until("document.querySelector('#kept')?.textContent", lambda said: said == "all found anew")
+        tab.screenshot(tmp_path / "learned.png")
+        person.shows("cat/sure.jpg")
+        tab.until("document.querySelectorAll('svg .box.found').length", lambda count: count == 1)
+        assert tab.complaints == []
+    with reviewing(ReviewCommand(boxes, port=0)) as page, browser_tab(tmp_path / "other", (800, 600)) as tab:
+        tab.open(page.address)
+        Person(tab, boxes).shows("cat/sure.jpg")
+        assert tab.value("document.querySelector('#learn').hidden"), "a review without a build cannot learn"

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from rfga.cli import main
-from rfga.engine.reviewing.command import ReviewCommand, opened, review_boxes
+from rfga.engine.reviewing.command import review_boxes
+from rfga.engine.reviewing.sitting import ReviewCommand, opened
 from tests.engine.reviewing import made
 
 

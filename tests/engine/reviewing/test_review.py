@@ -11,9 +11,10 @@ import pytest
 from PIL import Image
 
 from rfga.data.truth.readers import open_truth
-from rfga.engine.reviewing.command import ReviewCommand, opened, write_corrected
+from rfga.engine.reviewing.corrected import write_corrected
 from rfga.engine.reviewing.found import Place
 from rfga.engine.reviewing.review import Choice, Review, Shown
+from rfga.engine.reviewing.sitting import ReviewCommand, opened
 from rfga.output.export.formats import FORMATS
 from rfga.types import Prediction, UserError
 from tests.engine.reviewing import made

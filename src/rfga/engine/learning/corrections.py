@@ -21,7 +21,8 @@ from rfga.engine.localizing.confidence import Confidence, recalibrated
 from rfga.engine.run.model import normalised
 from rfga.engine.run.shelf import Shelf
 from rfga.geometry.box_evidence import EVIDENCE, box_evidence, find_boxes
-from rfga.geometry.boxes import iou
+from rfga.geometry.boxes import boxes_from_pixels, iou
+from rfga.geometry.levelsets import components
 from rfga.geometry.maps import EVAL_SIZE_HW, resize_maps
 from rfga.methods.foreground import Foreground
 from rfga.nn.foreground import SeedSums, as_share
@@ -154,15 +155,19 @@ class _Teacher:
             return plain if self.method.in_doubt else plain._replace(weight=WEIGHTS[1])
         ious: dict[Setting, FloatArray] = {}
         for weight, share in product(WEIGHTS, SHARES):
-            if not weight and share < 1:
-                continue
-            maps = self._maps(Setting(weight, share, 0.0), outlined=False)
-            for level in (*LEVELS, plain.level):
-                ious[Setting(weight, share, level)] = self._ious(maps, level)
+            if weight or share == 1:
+                ious |= self._ious_at(weight, share)
         ious[plain] = self._ious_of(
             [find_boxes(one, _LEVEL_OF_BOXES).boxes for one in self._shares(plain, outlined=False)]
         )
         return best_setting(ious, plain)
+
+    def _ious_at(self, weight: float, share: float) -> dict[Setting, FloatArray]:
+        """Of left-out photographs, at every level."""
+        levels = (*LEVELS, self.plain.level)
+        found = [boxes_at(one, levels) for one in self._maps(Setting(weight, share, 0.0), outlined=False)]
+        columns = zip(levels, zip(*found, strict=True), strict=True)
+        return {Setting(weight, share, level): self._ious_of(boxes) for level, boxes in columns}
 
     def judged(self, setting: Setting) -> tuple[FloatArray, FloatArray]:
         """Evidence (n, 8) and IoU (n,) of the boxes of left-out photographs."""
@@ -174,9 +179,6 @@ class _Teacher:
                 evidence.append(box_evidence(share_map, found, _LEVEL_OF_BOXES, share_map, 0.5)[0])
                 ious.append(float(iou(found.boxes, self.seen[index].boxes).max()))
         return np.reshape(evidence, (len(ious), len(EVIDENCE))), np.array(ious)
-
-    def _ious(self, maps: FloatArray, level: float) -> FloatArray:
-        return self._ious_of([find_boxes(_share(one, level), _LEVEL_OF_BOXES).boxes for one in maps])
 
     def _ious_of(self, found: Sequence[FloatArray]) -> FloatArray:
         truth = [self.seen[index].boxes for index in self.holding]
@@ -253,6 +255,36 @@ def soft_right(ious: FloatArray) -> FloatArray:
         [0.0, 0.5, 0.75, 1.0]
     """
     return ((ious - 0.3) / 0.4).clip(0, 1)
+
+
+def boxes_at(values: FloatArray, levels: Sequence[float]) -> list[FloatArray]:
+    """The largest box of a map at each of some levels, as ``find_boxes`` has it of shares; from one pass.
+
+    Args:
+        values: (h, w) of a discriminant, in [-1, 1].
+        levels: in (-1, 1).
+
+    Returns:
+        For each level (1, 4), or (0, 4) where nothing is above it.
+
+    Example:
+        >>> values = np.full((8, 8), -0.5); values[2:6, 1:7] = 0.2; values[3:5, 2:5] = 0.8
+        >>> [boxes.tolist() for boxes in boxes_at(values, (0.0, 0.5))]
+        [[[1.0, 2.0, 7.0, 6.0]], [[2.0, 3.0, 5.0, 5.0]]]
+    """
+    highest = float(values.max())
+    if highest <= -1:
+        return [np.zeros((0, 4))] * len(levels)
+    # Shares are cut at half of their maximum: where that is less than 1, somewhat below the level.
+    cuts = [(1 + level) * _share_of(highest, level) / (1 + highest) for level in levels]
+    found = components((values + 1) / 2, cuts)
+    return [boxes_from_pixels(one[:1, :4], values.shape, values.shape) for one in found]
+
+
+def _share_of(value: float, level: float) -> float:
+    """``as_share`` of a single value."""
+    above = value - level
+    return 0.5 + 0.5 * above / (1 + level if above < 0 else 1 - level)
 
 
 def _share(values: FloatArray, level: float) -> FloatArray:

@@ -48,15 +48,19 @@ def write_review_sheet(
     worst = heapq.nsmallest(most, counted, key=lambda found: (photograph_confidence(found), found.image_id))
     wanted = {found.image_id for found in worst}
     paths = {p.image_id: p.path for p in photographs if p.image_id in wanted}
-    items = [
-        ReviewItem(
-            prediction=found,
-            class_name=localizer.classes[found.label],
-            photograph=partial(_photograph, paths[found.image_id]),
-            heated=partial(_picture, out / "pictures" / fitting(found.image_id, ".jpg")),
+    items = []
+    for found in worst:
+        # A JPEG is decoded at a fraction of its size many times faster.
+        least_side = THUMBNAIL_PIXELS * min(found.size_hw) // max(found.size_hw)
+        picture = out / "pictures" / fitting(found.image_id, ".jpg")
+        items.append(
+            ReviewItem(
+                prediction=found,
+                class_name=localizer.classes[found.label],
+                photograph=partial(_photograph, paths[found.image_id], least_side),
+                heated=partial(_picture, picture, least_side),
+            )
         )
-        for found in worst
-    ]
     path = out / REVIEW_NAME
     write_review(path, items, counted.total, facts)
     return path
@@ -84,20 +88,19 @@ class _Counted:
             yield prediction
 
 
-def _photograph(path: Path) -> ByteArray | None:
-    """A photograph; None where it is gone by now."""
+def _photograph(path: Path, least_side: int) -> ByteArray | None:
+    """A photograph, whose sides need so many pixels at least; None where it is gone by now."""
     try:
-        return np.asarray(read_image(path))
+        return np.asarray(read_image(path, least_side))
     except UserError:
         return None
 
 
-def _picture(path: Path) -> ByteArray | None:
-    """A picture that the run wrote, at about the size of a thumbnail; None where there is none."""
+def _picture(path: Path, least_side: int) -> ByteArray | None:
+    """A picture that the run wrote, as ``_photograph``; None where there is none."""
     try:
         with Image.open(path) as image:
-            # A JPEG is decoded at a fraction of its size many times faster.
-            image.draft("RGB", (THUMBNAIL_PIXELS, THUMBNAIL_PIXELS))
+            image.draft("RGB", (least_side, least_side))
             return np.asarray(image.convert("RGB"))
     except OSError:
         return None

@@ -21,6 +21,7 @@ from starlette.routing import Route
 from rfga.engine.reviewing.corrections import Mark, box_of
 from rfga.engine.reviewing.pictures import STAGE_PIXELS, THUMBNAIL_PIXELS, jpeg_of
 from rfga.engine.reviewing.review import Choice, Review
+from rfga.engine.reviewing.sitting import Sitting
 from rfga.engine.serve.guard import App, Receive, Scope, Send, from_elsewhere, headers_of, with_headers
 from rfga.files import StorageError
 from rfga.output.letters import legible
@@ -89,15 +90,14 @@ class Guarded:
         return None
 
 
-def build_app(review: Review, write: Callable[[], list[str]], host: str) -> Guarded:
+def build_app(sitting: Sitting, host: str) -> Guarded:
     """The program of a review's page.
 
     Args:
-        review: the sitting.
-        write: writes the files of corrected boxes, and gives their names.
+        sitting: of the person at the page.
         host: that the server listens at.
     """
-    answers = _Answers(review, write)
+    answers = _Answers(sitting)
     routes = [Route(path, _static(*file)) for path, file in STATIC.items()]
     routes += [
         Route("/favicon.ico", lambda request: Response(status_code=204)),
@@ -110,9 +110,10 @@ def build_app(review: Review, write: Callable[[], list[str]], host: str) -> Guar
         "step": answers.step,
         "entry": answers.entry,
         "change": answers.change,
-        "undo": lambda _: review.undo(),
-        "redo": lambda _: review.redo(),
-        "write": answers.write,
+        "undo": lambda _: sitting.review.undo(),
+        "redo": lambda _: sitting.review.redo(),
+        "write": lambda _: {"files": sitting.write()},
+        "learn": lambda _: {"said": legible(sitting.learn())},
     }
     routes += [Route(f"/ask/{name}", _asked(answer), methods=["POST"]) for name, answer in asked.items()]
     return Guarded(Starlette(routes=routes), host)
@@ -147,16 +148,22 @@ def _asked(answer: Callable[[Mapping[str, Any]], Any]) -> Callable[[Request], An
 class _Answers:
     """From what the page sends to calls of the review."""
 
-    def __init__(self, review: Review, write: Callable[[], list[str]]) -> None:
-        self._review, self._write = review, write
-        self._sitting = uuid4().hex  # names pictures, which a browser keeps for a while
+    def __init__(self, sitting: Sitting) -> None:
+        self._sitting = sitting
+        self._name = uuid4().hex  # of pictures, which a browser keeps for a while
+
+    @property
+    def _review(self) -> Review:
+        return self._sitting.review
 
     def about(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """What the page shows before any photograph."""
         place = self._review.found.place
         first = self._review.step_from(Choice("open"), None, 1)
         return {
-            "sitting": self._sitting,
+            "sitting": self._name,
+            "learns": self._sitting.learns,
+            "learned": legible(self._sitting.learned[-1]) if self._sitting.learned else "",
             "classes": [legible(name) for name in self._review.classes],
             "found": len(place.classes),
             "photographs": len(self._review.found),
@@ -170,10 +177,6 @@ class _Answers:
         return self._review.page(
             _choice(given), _whole(given.get("page", 0)), None if at is None else _whole(at)
         )
-
-    def write(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The files of corrected boxes are written."""
-        return {"files": self._write()}
 
     def step(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The next photograph, or the one before."""

@@ -151,6 +151,19 @@ async function write() {
   tell(`written: ${files.join(", ")}`);
 }
 
+async function learn() {
+  if (!about.learns) return;
+  stage.flush();
+  byId("learning").showModal();
+  try {
+    await ask("learn");
+    location.reload(); // boxes, order and confidence are others
+  } catch (error) {
+    byId("learning").close();
+    throw error;
+  }
+}
+
 const act = {
   right: () => mark("right"),
   wrong: () => mark("wrong"),
@@ -161,6 +174,7 @@ const act = {
   reset: () => { stage.flush(); return say("open"); },
   undo: () => back("undo"),
   redo: () => back("redo"),
+  learn,
   write,
   help: () => byId("keys").showModal(),
   before: () => showPage({ page: page - 1 }),
@@ -176,10 +190,10 @@ for (const [name, run] of Object.entries(act)) {
 const keys = {
   r: act.right, w: act.wrong, n: act.nothing, " ": act.next, j: () => step(1), k: () => step(-1),
   u: act.undo, d: act.add, b: () => stage.next(), x: act.delete, Delete: act.delete, Backspace: act.delete,
-  f: act.reset, c: () => byId("class").focus(), Escape: () => stage.let_go(), "?": act.help,
+  f: act.reset, c: () => byId("class").focus(), l: act.learn, Escape: () => stage.let_go(), "?": act.help,
 };
 document.addEventListener("keydown", (event) => {
-  if (byId("keys").open || event.altKey) return;
+  if (document.querySelector("dialog[open]") || event.altKey) return;
   const command = event.ctrlKey || event.metaKey, key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   if (event.target.closest("select, input") && !command) {
     if (key === "Escape") event.target.blur();
@@ -216,4 +230,9 @@ for (const name of ["shown", "label"]) {
 }
 byId("photograph").addEventListener("error", () => tell("this photograph cannot be shown: it is gone or damaged", true));
 
-attempt(() => open(about.first));
+byId("learning").addEventListener("cancel", (event) => event.preventDefault()); // it goes on all the same
+byId("learn").hidden = byId("learn-key").hidden = !about.learns;
+attempt(async () => {
+  await open(about.first);
+  if (about.learned) tell(about.learned);
+});
