@@ -12,6 +12,7 @@ METHODS = {
     "has": "rfga.methods.has:HaS",
     "cutmix": "rfga.methods.cutmix:CutMix",
     "bas": "rfga.methods.bas:BAS",
+    "psol": "rfga.methods.psol:PSOL",
     "ts-cam": "rfga.methods.ts_cam:TSCAM",
     "se": "rfga.methods.attention_layers:SqueezeExcitation",
     "eca": "rfga.methods.attention_layers:EfficientChannelAttention",
@@ -20,13 +21,13 @@ METHODS = {
 }
 """Name of a method -> "module:Class". A new method is one file in this folder and one line here."""
 
-SHARES_OF_OBJECT = ("foreground", "tokencut", "lost")
+SHARES_OF_OBJECT = ("foreground", "psol", "tokencut", "lost")
 """Those whose maps are shares of object in [0, 1], a half at their own level: they are not normalised."""
 
 WITH_FOREGROUND = ("foreground",)
 """Methods that have the foreground of the collection already, so that it is not put on top of them."""
 
-BY_PASSES = ("foreground", "ridge")
+BY_PASSES = ("foreground", "ridge", "psol")
 """Methods that are solved from looks at the photographs, without epochs, learning rate or chance."""
 
 ONE_CLASS = ("foreground",)

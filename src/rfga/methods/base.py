@@ -87,6 +87,9 @@ class Method(nn.Module, ABC):
     in_doubt = False
     """Whether what was learned of the classes contradicts itself."""
 
+    maps_of_classes = True
+    """Whether a photograph's maps of other classes are others."""
+
     def __init__(self, backbone: Backbone, num_classes: int) -> None:
         super().__init__()
         self.backbone = backbone

@@ -68,13 +68,14 @@ def class_sums(features: Tensor, targets: Tensor, weights: Tensor | None = None)
     return ClassSums(counts.sum(), weighted.sum(0), weighted.T @ x, counts @ truth, weighted.T @ truth)
 
 
-def solve_ridge(sums: ClassSums, strength: float | None = None) -> Ridge:
+def solve_ridge(sums: ClassSums, strength: float | None = None, squares: Tensor | None = None) -> Ridge:
     """The classifier of the sums.
 
     Args:
         sums: of all photographs.
         strength: of the regularisation, in units of the features' mean variance; by default the one of
             ``STRENGTHS`` with the least generalised cross-validation error (Golub, Heath and Wahba, 1979).
+        squares: (K,) sum of the squared targets, where these are any numbers and not 0 or 1.
 
     Example:
         >>> x = torch.tensor([[0.0, 1.0], [0.0, 3.0], [2.0, 1.0], [2.0, 3.0]])
@@ -91,7 +92,8 @@ def solve_ridge(sums: ClassSums, strength: float | None = None) -> Ridge:
     values, vectors = torch.linalg.eigh(gram)
     values, rotated = values.clamp_min(0), vectors.T @ cross
     if strength is None:
-        total = (sums.classes * (1 - shares)).sum()  # of squared class indicators about their means
+        squares = sums.classes if squares is None else squares  # an indicator is its own square
+        total = (squares - n * shares.square()).sum()
         strength = min(STRENGTHS, key=lambda s: _gcv(values, rotated, total, n, float(s * n * unit)))
     penalty = strength * n * unit
     inverse = (vectors / (values + penalty)) @ vectors.T

@@ -18,11 +18,7 @@ from rfga.untrusted import parse_json, read_text
 
 
 def with_earlier_corrections(command: BuildCommand) -> BuildCommand:
-    """A command that, where it names no truth, goes on from what was corrected in earlier sittings.
-
-    Raises:
-        UserError: the file of corrected boxes is damaged.
-    """
+    """A command that, where it names no truth, goes on from what was corrected in earlier sittings."""
     path = command.out / BOXES / COCO
     if command.truth is not None or command.overwrite or not path.is_file():
         return command

@@ -23,7 +23,7 @@ from rfga.engine.runtime.joining import joined
 from rfga.engine.runtime.machine import Runtime
 from rfga.engine.runtime.progress import announcer
 from rfga.files import claimed
-from rfga.methods import BY_PASSES, SHARES_OF_OBJECT
+from rfga.methods import BY_PASSES, WITH_FOREGROUND
 from rfga.types import BACKGROUND_FOLDERS, SPLITS, UserError
 
 OF_EPOCHS = {name for name, group in groups_of(TrainConfig).items() if group == "learning by epochs"}
@@ -99,7 +99,7 @@ def require_background(dataset: Dataset, given: str | None) -> None:
 
 def learns_from_boxes(config: TrainConfig) -> bool:
     """Whether boxes that a person gave teach the method where objects are."""
-    return config.foreground or config.method in SHARES_OF_OBJECT
+    return config.foreground or config.method in WITH_FOREGROUND
 
 
 def take_corrections(dataset: Dataset, path: Path | None) -> None:
