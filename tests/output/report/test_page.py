@@ -121,6 +121,15 @@ def test_parts_that_are_not_there_are_left_out(tmp_path: Path) -> None:
     assert 'class="mark' not in html
 
 
+def test_boxes_are_said_to_be_compared_where_they_were(html: str, tmp_path: Path) -> None:
+    compared = "compared with true boxes or masks"
+    assert compared in html
+    classes = {"dataset": "d", "split": "val", "images": 2, "metrics": {"Top1Cls": [{"value": 0.5}]}}
+    only_classes = written(tmp_path / "report.html", [MethodReport("cam", classes)])
+    assert compared not in only_classes
+    assert "No true box or mask was given" in only_classes
+
+
 def test_overlapping_intervals_are_told(tmp_path: Path) -> None:
     near, far = (tmp_path / "near.html", tmp_path / "far.html")
     cam = MethodReport("cam", evaluation(0.0))

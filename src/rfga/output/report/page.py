@@ -30,6 +30,7 @@ from rfga.types import ByteArray, FloatArray, Truth
 GALLERY_KINDS = ("best", "median", "worst")
 _HEADLINES = ("MaxBoxAccV2", "PxAP", "Top1Cls")
 _PICTURE_PIXELS = 420  # longer side: sharp on a phone, small in a page of dozens
+_OF_NAMES = ("Top1Cls", "Top5Cls")  # metrics that need no truth but class names
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,6 +110,7 @@ def write_report(
         title=title,
         notes=[*notes, *_warnings(methods)],
         methods=methods,
+        located=any(set(method.evaluation["metrics"]) - set(_OF_NAMES) for method in methods),
         examples=examples,
         colours=colours,
         rules=RULES,
