@@ -268,7 +268,7 @@ def boxes_at(values: FloatArray, levels: Sequence[float]) -> list[FloatArray]:
         For each level (1, 4), or (0, 4) where nothing is above it.
 
     Example:
-        >>> values = np.full((8, 8), -0.5); values[2:6, 1:7] = 0.2; values[3:5, 2:5] = 0.8
+        >>> values = np.full((8, 8), -0.5); values[2:6, 1:7] = 0.2; values[3:5, 2:5] = 1.0
         >>> [boxes.tolist() for boxes in boxes_at(values, (0.0, 0.5))]
         [[[1.0, 2.0, 7.0, 6.0]], [[2.0, 3.0, 5.0, 5.0]]]
     """
