@@ -65,16 +65,15 @@ def test_a_visit(tiny_run: Path, birds: Path, tmp_path: Path) -> None:
 
 
 def _shows_names_as_text(tab: Tab) -> None:
-    shown = tab.value("document.body.innerText") + "".join(
-        tab.value("[...document.querySelectorAll('textarea')].map(area => area.value)")
-    )
-    for sentence in (
-        f"{EVIL}",
-        f"{TEMPLATE}",
+    texts = "[document.body.innerText, ...[...document.querySelectorAll('textarea')].map(area => area.value)]"
+    sentences = (
+        EVIL,
+        TEMPLATE,
         f"MB in {LARGE}: shrink it",
         "found that <b>text.jpg is none or has a damaged beginning",
-    ):
-        assert sentence in shown, sentence
+    )
+    # Pictures are there before the rest of the page is.
+    tab.until(f"{texts}.join('')", lambda shown: all(sentence in shown for sentence in sentences))
     assert tab.value("document.querySelectorAll('img[src=x], img[src=y], [onerror]').length") == 0
 
 

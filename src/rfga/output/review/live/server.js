@@ -14,7 +14,7 @@ async function send(name, body) {
       keepalive: text.length < 50_000,
     });
   } catch {
-    throw new Error("the page's server does not answer: start rfga review again, then load this page anew");
+    throw new Error("the page's server does not answer: start the command that opened it again, then load this page anew");
   }
   if (!answer.ok) throw new Error(await answer.text());
   return answer.json();
