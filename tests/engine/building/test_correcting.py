@@ -107,3 +107,6 @@ def test_what_is_trained_is_corrected_without_learning(
     assert person.failed is None
     assert not person.said["about"]["learns"]
     assert (out / "boxes/corrected.json").is_file()
+    before = (out / "boxes/coco.json").read_bytes()
+    assert main([*command, "--port", "0"]) == 0
+    assert (out / "boxes/coco.json").read_bytes() == before, "nor are its boxes measured with"

@@ -20,7 +20,7 @@ from rfga.untrusted import parse_json, read_text
 def with_earlier_corrections(command: BuildCommand) -> BuildCommand:
     """A command that, where it names no truth, goes on from what was corrected in earlier sittings."""
     path = command.out / BOXES / COCO
-    if command.truth is not None or command.overwrite or not path.is_file():
+    if command.truth is not None or command.overwrite or not path.is_file() or not _learns(command):
         return command
     learned = replace(command, truth=path)
     try:
@@ -61,10 +61,13 @@ def correct_built(
         taught.append(again)
         return f"all boxes found anew in {time.monotonic() - began:.1f} s: {verdict.sentence}"
 
-    config = TrainConfig.from_dict({"method": BUILD_METHOD, **command.settings})
     page = ReviewCommand(command.out / BOXES, formats=command.localize.formats, port=port)
-    review_boxes(page, announce, learn if learns_from_boxes(config) else None)
+    review_boxes(page, announce, learn if _learns(command) else None)
     if not taught:
         return built
     announce("writing the other formats and the review sheet")
     return build_boxes(replace(taught[-1], localize=command.localize), runtime)
+
+
+def _learns(command: BuildCommand) -> bool:
+    return learns_from_boxes(TrainConfig.from_dict({"method": BUILD_METHOD, **command.settings}))
