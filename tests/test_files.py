@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -245,3 +246,14 @@ def test_a_killed_process_frees_its_folder(tmp_path: Path) -> None:
         other.kill()
     with claimed(tmp_path, "a test"):
         pass
+
+
+def test_another_thread_may_let_go_of_a_folder(tmp_path: Path) -> None:
+    stack = contextlib.ExitStack()
+    stack.enter_context(claimed(tmp_path / "out", "a test"))
+    other = Thread(target=stack.close)
+    other.start()
+    other.join()
+    with claimed(tmp_path / "out", "a test"):
+        pass
+    assert stack  # whose lock is not let go of by being forgotten

@@ -183,7 +183,8 @@ def claimed(folder: Path, command: str) -> Iterator[None]:
     mark_output(folder)
     with ExitStack() as held:
         try:
-            held.enter_context(FileLock(folder / _MARK, timeout=0))
+            # Not of this thread alone: a page's server may be the one that lets go.
+            held.enter_context(FileLock(folder / _MARK, timeout=0, thread_local=False))
         except Timeout as error:
             raise UserError(
                 f"expected one {command} at a time in {folder}, found that another one works there: wait "
