@@ -128,6 +128,8 @@ def test_boxes_are_said_to_be_compared_where_they_were(html: str, tmp_path: Path
     only_classes = written(tmp_path / "report.html", [MethodReport("cam", classes)])
     assert compared not in only_classes
     assert "No true box or mask was given" in only_classes
+    nothing = written(tmp_path / "nothing.html", [MethodReport("cam", classes | {"metrics": {}})])
+    assert not any(said in nothing for said in (compared, "compared with the truth", "is a percentage"))
 
 
 def test_overlapping_intervals_are_told(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ from rfga.types import ByteArray, FloatArray, Truth
 GALLERY_KINDS = ("best", "median", "worst")
 _HEADLINES = ("MaxBoxAccV2", "PxAP", "Top1Cls")
 _PICTURE_PIXELS = 420  # longer side: sharp on a phone, small in a page of dozens
-_OF_NAMES = ("Top1Cls", "Top5Cls")  # metrics that need no truth but class names
+_OF_NAMES = frozenset({"Top1Cls", "Top5Cls"})  # metrics that need no truth but class names
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,13 +104,15 @@ def write_report(
     if not names or len(set(names)) < len(names):
         raise ValueError(f"expected one or more methods, each of its own name, found {names}")
     colours = method_colours(names)
+    measured = {name for method in methods for name in method.evaluation["metrics"]}
     write_template(
         path,
         "report/page.html.jinja",
         title=title,
         notes=[*notes, *_warnings(methods)],
         methods=methods,
-        located=any(set(method.evaluation["metrics"]) - set(_OF_NAMES) for method in methods),
+        measured=measured,
+        located=not measured <= _OF_NAMES,
         examples=examples,
         colours=colours,
         rules=RULES,
