@@ -272,6 +272,17 @@ def test_damaged_checkpoint_is_told_with_the_remedy(
         tiny.train(birds, run, policy=tiny.RESUME)
 
 
+def test_checkpoint_of_another_network_is_told(birds: Path, tiny_run: Path, tmp_path: Path) -> None:
+    run = tiny.copied(tiny_run, tmp_path / "run")
+    RunFolder(run).reopen()
+    path = run / "checkpoints" / "last.ckpt"
+    held = torch.load(path, weights_only=True)
+    held["state_dict"]["method.strange.weight"] = torch.zeros(1)
+    torch.save(held, path)
+    with pytest.raises(UserError, match=r"of the run's own method, cam, found .* method\.strange\.weight\)"):
+        tiny.train(birds, run, policy=tiny.RESUME)
+
+
 @pytest.mark.slow
 def test_without_its_checkpoint_a_run_is_trained_from_the_start(
     birds: Path, tiny_run: Path, tmp_path: Path

@@ -130,9 +130,21 @@ class TrainingModule(lightning.LightningModule):
             checkpoint["generators"] = states
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take up the random generator where that checkpoint left it."""
-        states = checkpoint.get("generators", [checkpoint["generator"]])
-        self.generator.set_state(states[self.processes.rank])
+        """Take up the random generator where that checkpoint left it.
+
+        Raises:
+            UserError: it holds the weights of another network, which Lightning would tell at length.
+        """
+        states = checkpoint["state_dict"], self.state_dict()
+        held, own = ({(name, part.shape) for name, part in state.items()} for state in states)
+        if held != own:
+            strange, _ = min(held ^ own)
+            raise UserError(
+                f"expected a checkpoint of the run's own method, {self.config.method}, found that of another "
+                f"network (first difference: {strange}): put its own back, or start anew with --overwrite"
+            )
+        drawn = checkpoint.get("generators", [checkpoint["generator"]])
+        self.generator.set_state(drawn[self.processes.rank])
 
 
 def average_buffers(network: nn.Module, processes: Processes) -> None:
