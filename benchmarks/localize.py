@@ -37,8 +37,9 @@ from rfga.engine.localizing.inputs import Photograph, find_photographs
 from rfga.engine.localizing.localize import localize
 from rfga.engine.localizing.localizer import Localizer
 from rfga.engine.localizing.options import LocalizeOptions
-from rfga.engine.localizing.stream import CPU_BATCH, networks_at_once
+from rfga.engine.localizing.stream import networks_at_once
 from rfga.engine.run.model import normalised
+from rfga.engine.runtime.devices import CPU_BATCH
 from rfga.engine.runtime.machine import Runtime
 from rfga.types import FloatArray
 

@@ -29,6 +29,10 @@ SCALINGS = {
 }
 
 
+TOGETHER = 4
+"""So many photographs go through a network together: features of more do not fit into a CPU's cache."""
+
+
 @dataclass(frozen=True)
 class InputSettings:
     """How a network wants its input: colours' mean and deviation in [0, 1], and its padding."""
@@ -60,11 +64,12 @@ def hear_witnesses(name: str, weights: dict[str, Tensor], photographs: Tensor) -
         return None
     pixels = photographs.float() / 255
     scaled = {key: _scaled(pixels, *SCALINGS[key]) for key in SCALINGS}
-    divergence = {key: _divergence(network, scaled[key]) for key in SCALINGS}
-    fitting = scaled[min(divergence, key=lambda key: divergence[key])]
-    sureness: dict[str | None, float] = {paddings[0]: _sureness(network, fitting)}
+    heard = {key: _hear(network, scaled[key]) for key in SCALINGS}
+    divergence = {key: diverges for key, (diverges, _) in heard.items()}
+    fitting = min(divergence, key=lambda key: divergence[key])
+    sureness: dict[str | None, float] = {paddings[0]: heard[fitting][1]}
     for padding in paddings[1:]:
-        sureness[padding] = _sureness(_network(name, weights, classes, padding), fitting)
+        sureness[padding] = _sureness(_network(name, weights, classes, padding), scaled[fitting])
     return Witnesses(divergence, sureness)
 
 
@@ -106,36 +111,49 @@ def _network(name: str, weights: dict[str, Tensor], classes: int, pad_type: str 
     own = network.state_dict()
     fitting = {n: weights[n] for n in own if n in weights and weights[n].shape == own[n].shape}
     network.load_state_dict(fitting, strict=False)
-    return network.eval()
+    return network.eval().to(memory_format=torch.channels_last)
 
 
 def _scaled(pixels: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
     return (pixels - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
 
 
-def _divergence(network: nn.Module, images: Tensor) -> float:
-    """Median over the layers of the divergence KL(seen || recorded) of each channel's normal distribution."""
-    found: list[Tensor] = []
-    with _batch_statistics(network, found):
-        network(images)
-    return float(torch.stack(found).median())
+def _hear(network: nn.Module, images: Tensor) -> tuple[float, float]:
+    """Divergence and sureness, of one pass.
+
+    The divergence is the median over the layers of KL(seen || recorded) of channels' normal distributions.
+    """
+    with _moments(network) as moments:
+        sureness = _sureness(network, images)
+    layers = [_divergence(norm, *(sums / sums[0])[1:]) for norm, sums in moments.items()]
+    return float(torch.stack(layers).median()), sureness
+
+
+def _divergence(norm: nn.BatchNorm2d, shift: Tensor, square: Tensor) -> Tensor:
+    """Of one layer, from the means of x and of its square, x being what came in less the recorded mean."""
+    assert norm.running_var is not None
+    recorded = norm.running_var.double() + norm.eps
+    var = (square - shift.square()).clamp_min(0) + norm.eps
+    return (0.5 * ((shift.square() + var) / recorded - 1 - (var / recorded).log())).mean()
 
 
 @contextmanager
-def _batch_statistics(network: nn.Module, found: list[Tensor]) -> Iterator[None]:
-    def compare(norm: nn.BatchNorm2d, args: tuple[Tensor, ...]) -> None:
-        mean, var = args[0].mean((0, 2, 3)), args[0].var((0, 2, 3)) + norm.eps
-        if norm.running_mean is None or norm.running_var is None:
-            return
-        recorded = norm.running_var + norm.eps
-        shift = (mean - norm.running_mean).square() / recorded
-        found.append((0.5 * (shift + var / recorded - 1 - (var / recorded).log())).mean())
+def _moments(network: nn.Module) -> Iterator[dict[nn.BatchNorm2d, Tensor]]:
+    """Of what comes into each layer meanwhile, less the recorded mean: number, sum, sum of squares (3, C)."""
+    found: dict[nn.BatchNorm2d, Tensor] = {}
 
-    handles = [
-        m.register_forward_pre_hook(compare) for m in network.modules() if isinstance(m, nn.BatchNorm2d)
-    ]
+    def add(norm: nn.BatchNorm2d, args: tuple[Tensor, ...]) -> None:
+        if norm.running_mean is None:
+            return
+        maps = args[0] - norm.running_mean[:, None, None]
+        count = torch.full_like(norm.running_mean, maps.numel() / maps.shape[1])
+        # Sums are several times as fast as a variance.
+        sums = torch.stack([count, maps.sum((0, 2, 3)), maps.square().sum((0, 2, 3))]).double()
+        found[norm] = found[norm] + sums if norm in found else sums
+
+    handles = [m.register_forward_pre_hook(add) for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
     try:
-        yield
+        yield found
     finally:
         for handle in handles:
             handle.remove()
@@ -143,4 +161,5 @@ def _batch_statistics(network: nn.Module, found: list[Tensor]) -> Iterator[None]
 
 def _sureness(network: nn.Module, images: Tensor) -> float:
     """Mean probability of the class that the file's own classifier favours."""
-    return float(network(images).softmax(1).amax(1).mean())
+    parts = torch.split(images.to(memory_format=torch.channels_last), TOGETHER)
+    return float(torch.cat([network(part) for part in parts]).softmax(1).amax(1).mean())

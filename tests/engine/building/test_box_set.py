@@ -15,8 +15,8 @@ from rfga.cli import main
 from rfga.data import open_dataset
 from rfga.engine.building.box_set import photographs_of
 from rfga.engine.learning.passes import Passes
-from rfga.engine.localizing.stream import CPU_BATCH
 from rfga.engine.run.folder import RunFolder
+from rfga.engine.runtime.devices import CPU_BATCH
 from rfga.files import claimed, held_in
 from rfga.types import UserError
 from tests.engine.tiny import metrics, seen_by_networks
@@ -291,7 +291,7 @@ def test_a_rebuild_asks_the_network_of_changed_photographs_alone_and_finds_the_s
         Image.open(photographs / name).transpose(Image.Transpose.ROTATE_180).save(photographs / name)
     write_corrections(truth, {"val/red/3.png": [[2.0, 4.0, 50.0, 20.0]], "train/red/0.png": []})
     assert main([*command, str(out), "--truth", str(truth)]) == 0
-    assert sum(saw) == 12 + CPU_BATCH, "those of its batch, to learn from and to box"
+    assert sum(saw) == 2 * CPU_BATCH, "those of its batch, to learn from and to box"
 
     plain = tmp_path / "plain"  # built anew, from nothing that was kept
     assert main([*command, str(plain), "--truth", str(truth), "--features-gb", "0"]) == 0

@@ -21,7 +21,7 @@ from rfga.engine.evaluating.gallery import Candidate, choose_gallery
 from rfga.engine.learning.data import checked_samples
 from rfga.engine.localizing.localizer import Localizer
 from rfga.engine.run.config import require_batch_size
-from rfga.engine.runtime.devices import pick_workers
+from rfga.engine.runtime.devices import batch_on, pick_workers
 from rfga.engine.runtime.machine import Runtime
 from rfga.engine.runtime.processes import Processes
 from rfga.engine.runtime.progress import Meter
@@ -107,7 +107,8 @@ def evaluate(
             f"{''.join(f' ({note})' for note in dataset.notes)}: give another --split"
         )
     measured = _Pass(localizer, dataset, split, samples, options)
-    batches = runtime.processes.share(_batches(len(samples), options.batch_size))
+    together = batch_on(localizer.device, options.batch_size)
+    batches = runtime.processes.share(_batches(len(samples), together))
     loader = DataLoader(
         SampleImages(dataset, samples, localizer.config.image_size, None),
         batch_sampler=batches,

@@ -25,7 +25,7 @@ from rfga.engine.run.config import TrainConfig
 from rfga.engine.run.folder import RunFolder
 from rfga.engine.run.model import normalised
 from rfga.engine.run.shelf import FEATURES, TEMPORARY_GB, Held, Shelf
-from rfga.engine.runtime.devices import pick_device, pick_workers
+from rfga.engine.runtime.devices import batch_on, pick_device, pick_workers
 from rfga.engine.runtime.machine import Runtime
 from rfga.engine.runtime.progress import Meter, announcer
 from rfga.engine.runtime.reading import reading_explained, reads_quietly
@@ -237,7 +237,7 @@ class Passes:
         self, look: Look, positions: Sequence[int]
     ) -> Iterator[tuple[Held | None, Tensor, Sequence[int]]]:
         """Batches of squares and where they are in ``look.samples``; what is known need not be read."""
-        size = self.config.batch_size
+        size = batch_on(self.device, self.config.batch_size)
         images = SampleImages(self.data.dataset, look.samples, look.image_size, None)
         batches = [positions[first : first + size] for first in range(0, len(positions), size)]
         for known, part in groupby(batches, look.knows):

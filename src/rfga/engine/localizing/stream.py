@@ -30,7 +30,7 @@ from rfga.engine.localizing.journal import Journal
 from rfga.engine.localizing.localizer import Localizer
 from rfga.engine.localizing.reading import Paths, ReadBatch, read_batch, recalled
 from rfga.engine.run.config import OWN_MAPS
-from rfga.engine.runtime.devices import pick_workers, threads
+from rfga.engine.runtime.devices import batch_on, pick_workers, threads
 from rfga.engine.runtime.machine import Runtime
 from rfga.engine.runtime.progress import Meter
 from rfga.engine.runtime.reading import reading_explained, reads_quietly
@@ -39,9 +39,6 @@ from rfga.types import Prediction, UserError
 
 MAX_NETWORKS = 4
 """So many batches are in the network at once at most; further cores work together on each of them."""
-
-CPU_BATCH = 4
-"""So many photographs are in a CPU's network together at most: features of more do not fit into its cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +106,7 @@ class Stream:
         A photograph keeps its place in its batch even where its neighbours are done or cannot be read:
         convolutions round differently at other batch sizes, and a run that goes on must end the same.
         """
-        size = min(self.batch_size, CPU_BATCH) if self.localizer.device.type == "cpu" else self.batch_size
+        size = batch_on(self.localizer.device, self.batch_size)
         batches = [todo[start : start + size] for start in range(0, len(todo), size)]
         batches = [batch for batch in batches if not all(item.done for item in batch)]
         batches = list(runtime.processes.share(batches))

@@ -15,6 +15,9 @@ from rfga.types import UserError
 LightningPrecision = Literal["32-true", "bf16-mixed", "16-mixed"]
 _LIGHTNING: dict[str, LightningPrecision] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 
+CPU_BATCH = 4
+"""So many photographs are in a CPU's network together at most: features of more do not fit into its cache."""
+
 
 def pick_device(wanted: str) -> torch.device:
     """The device of that name; "auto" is the fastest there is.
@@ -64,6 +67,16 @@ def pick_workers(runtime: Runtime, device: torch.device) -> int:
         return runtime.workers
     cores = max(1, (os.cpu_count() or 1) // runtime.processes.local_world)
     return min(8, cores) if device.type != "cpu" else min(2, cores)
+
+
+def batch_on(device: torch.device, asked: int) -> int:
+    """Photographs in the network together where nothing is trained: as many as asked for, on a CPU few.
+
+    Example:
+        >>> batch_on(torch.device("cpu"), 32), batch_on(torch.device("cuda"), 32)
+        (4, 32)
+    """
+    return min(asked, CPU_BATCH) if device.type == "cpu" else asked
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from torch import Tensor
 from rfga.data.base import Dataset
 from rfga.data.transforms import SampleImages
 from rfga.engine.run.model import normalised
+from rfga.engine.runtime.devices import batch_on
 from rfga.geometry.boxes import iou
 from rfga.geometry.levelsets import components
 from rfga.geometry.maps import score_maps
@@ -112,9 +113,10 @@ def boxes_at(
     """
     images = SampleImages(dataset, samples, image_size, None)
     device = next(method.buffers()).device
+    size = batch_on(device, _BATCH)
     found = np.zeros((len(samples), np.size(fractions), 4))
-    for begin in range(0, len(samples), _BATCH):
-        rows = range(begin, min(begin + _BATCH, len(samples)))
+    for begin in range(0, len(samples), size):
+        rows = range(begin, min(begin + size, len(samples)))
         pixels = torch.stack([images[row][0] for row in rows]).to(device)
         labels = torch.tensor([samples[row].label for row in rows], device=device)
         maps = method.localize(normalised(pixels, method.backbone), labels).maps[:, 0]
