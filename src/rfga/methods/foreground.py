@@ -29,7 +29,6 @@ from rfga.nn.self_similarity import spread_along
 
 SHARPNESS = 3.0
 """A logistic function of so many times a discriminant's values makes the next round's seeds."""
-AGREED = 0.1  # the level of maps in doubt: 0.55 of the most that all signs agree on in a photograph
 SAME = 1e-3
 """Of their values: maps that differ by less from place to place say nothing; their noise is not raised."""
 _SECOND, _EMPTY = "seeding.backbone.", "background."
@@ -297,4 +296,4 @@ class Foreground(Method):
         """Let maps be of the discriminants alone, or, where they are doubtful, of all signs together."""
         self.in_doubt = doubtful
         self.doubts.fill_(doubtful)
-        self.levels.fill_(AGREED if doubtful else self.level)
+        self.levels.fill_(0 if doubtful else self.level)  # of agreement, half of what it has at most
