@@ -10,8 +10,9 @@ import timm
 import torch
 from PIL import Image
 from torch import Tensor, nn
+from torch.distributions import Normal, kl_divergence
 
-from rfga.backbones.probe import SCALINGS, InputSettings, probe_input
+from rfga.backbones.probe import SCALINGS, InputSettings, hear_witnesses, probe_input
 from rfga.backbones.weights import read_weights
 
 
@@ -57,6 +58,31 @@ def test_statistics_recorded_under_a_scaling_name_it(scaling: str) -> None:
         network(images)
     found = probe_input("test_resnet", dict(network.state_dict()), pixels)
     assert found == InputSettings(mean, std, None)
+
+
+def test_the_divergence_is_that_of_all_photographs_at_once() -> None:
+    """Against torch's own divergence of what comes into each layer; six photographs are a part and a half."""
+    torch.manual_seed(0)
+    network = timm.create_model("test_resnet").eval()
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    came: dict[nn.Module, Tensor] = {}
+    for norm in norms:
+        nn.init.uniform_(norm.get_buffer("running_mean"), -1, 1)
+        nn.init.uniform_(norm.get_buffer("running_var"), 0.5, 2)
+        norm.register_forward_pre_hook(lambda module, args: came.update({module: args[0]}))
+    pixels = photographs(6, 64)
+    network(pixels / 255)
+
+    def diverges(norm: nn.BatchNorm2d) -> Tensor:
+        maps, eps = came[norm].transpose(0, 1).flatten(1).double(), norm.eps
+        seen = Normal(maps.mean(1), (maps.var(1, correction=0) + eps).sqrt())
+        recorded = Normal(norm.get_buffer("running_mean"), (norm.get_buffer("running_var") + eps).sqrt())
+        return kl_divergence(seen, recorded).mean()
+
+    heard = hear_witnesses("test_resnet", dict(network.state_dict()), pixels)
+    assert heard is not None
+    expected = torch.stack([diverges(norm) for norm in norms]).median().item()
+    assert heard.divergence["x/255"] == pytest.approx(expected, rel=1e-4)
 
 
 def test_a_network_without_batch_statistics_cannot_tell() -> None:
