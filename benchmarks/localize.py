@@ -31,6 +31,7 @@ from torch.nn.functional import interpolate
 from torchcam import methods as torchcam
 from torchvision import transforms
 
+from rfga.backbones.layout import CPU_BATCH
 from rfga.data.images import read_image
 from rfga.data.transforms import eval_transform
 from rfga.engine.localizing.inputs import Photograph, find_photographs
@@ -39,7 +40,6 @@ from rfga.engine.localizing.localizer import Localizer
 from rfga.engine.localizing.options import LocalizeOptions
 from rfga.engine.localizing.stream import networks_at_once
 from rfga.engine.run.model import normalised
-from rfga.engine.runtime.devices import CPU_BATCH
 from rfga.engine.runtime.machine import Runtime
 from rfga.types import FloatArray
 

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+CPU_BATCH = 4
+"""So many photographs are in a CPU's network together at most: features of more do not fit into its cache."""
+
 KEYS = "keys"  # name of the place where the keys of the last block are read
 
 

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from rfga.backbones.base import IMAGENET_MEAN, IMAGENET_STD
+from rfga.backbones.layout import CPU_BATCH
 from rfga.backbones.timm_network import check_timm_name, takes_pad_type
 
 SCALINGS = {
@@ -27,10 +28,6 @@ SCALINGS = {
     "(x/255-0.5)/0.5": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
     "x/255": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
 }
-
-
-TOGETHER = 4
-"""So many photographs go through a network together: features of more do not fit into a CPU's cache."""
 
 
 @dataclass(frozen=True)
@@ -161,5 +158,5 @@ def _moments(network: nn.Module) -> Iterator[dict[nn.BatchNorm2d, Tensor]]:
 
 def _sureness(network: nn.Module, images: Tensor) -> float:
     """Mean probability of the class that the file's own classifier favours."""
-    parts = torch.split(images.to(memory_format=torch.channels_last), TOGETHER)
+    parts = torch.split(images.to(memory_format=torch.channels_last), CPU_BATCH)
     return float(torch.cat([network(part) for part in parts]).softmax(1).amax(1).mean())

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rfga.backbones.layout import CPU_BATCH
 from rfga.cli import main
 from rfga.data import open_dataset
 from rfga.engine.building.box_set import photographs_of
 from rfga.engine.learning.passes import Passes
 from rfga.engine.run.folder import RunFolder
-from rfga.engine.runtime.devices import CPU_BATCH
 from rfga.files import claimed, held_in
 from rfga.types import UserError
 from tests.engine.tiny import metrics, seen_by_networks

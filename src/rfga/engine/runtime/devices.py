@@ -9,14 +9,12 @@ from typing import Literal
 
 import torch
 
+from rfga.backbones.layout import CPU_BATCH
 from rfga.engine.runtime.machine import Precision, Runtime
 from rfga.types import UserError
 
 LightningPrecision = Literal["32-true", "bf16-mixed", "16-mixed"]
 _LIGHTNING: dict[str, LightningPrecision] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
-
-CPU_BATCH = 4
-"""So many photographs are in a CPU's network together at most: features of more do not fit into its cache."""
 
 
 def pick_device(wanted: str) -> torch.device:
