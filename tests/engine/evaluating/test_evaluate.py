@@ -59,7 +59,7 @@ def np_labels(label: int) -> Any:
     return torch.tensor([label])
 
 
-@pytest.mark.parametrize("batch_size", [1, 5, pytest.param(32, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("batch_size", [1, 3, pytest.param(32, marks=pytest.mark.slow)])
 def test_batch_size_and_workers_do_not_matter(localizer: Localizer, val: Dataset, batch_size: int) -> None:
     expected = measured(localizer, val, step=0.01).result
     runtime = Runtime(device="cpu", workers=0 if batch_size > 1 else 2, quiet=True)

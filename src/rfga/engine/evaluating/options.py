@@ -22,7 +22,7 @@ class EvaluateCommand:
         threshold: auto, or a number, reported beside the oracle.
         normalisation: of score maps, if not the run's.
         maps_from: post-hoc maps, instead of the method's own.
-        batch_size: photographs at a time.
+        batch_size: photographs at a time; a CPU sees four at most.
     """
 
     truth: Path | None = field(default=None, metadata={"group": "how it is measured"})

@@ -32,7 +32,7 @@ class LocalizeOptions:
         masks: write what is above the threshold as masks.
         refine: write masks, refined in this way.
         sam_weights: folder of the model of sam.
-        batch_size: photographs at a time.
+        batch_size: photographs at a time; a CPU sees four at most.
 
     Raises:
         UserError: a number is out of its range.
